@@ -1,0 +1,1 @@
+"""Decides: tunnels, sessions, users, addresses, and which worker gets what."""

@@ -1,0 +1,1 @@
+"""Who may dial in and what they get."""

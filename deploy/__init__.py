@@ -1,0 +1,1 @@
+"""How Culvert is run, and the lab it is shown in."""

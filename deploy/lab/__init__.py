@@ -1,0 +1,1 @@
+"""Topologies of network namespaces, for the demonstration and the tests."""

@@ -1,0 +1,1 @@
+"""What controller, workers and client have in common. No socket, clock, thread or event loop."""

@@ -1,0 +1,1 @@
+"""The TOML configuration: its model, and errors that name file and key."""

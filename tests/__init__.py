@@ -1,0 +1,1 @@
+"""Tests: the same tree as the code, and property/, netns/, interop/, captures/."""

@@ -1,0 +1,1 @@
+"""Moves packets: one process per CPU, each with its shard of the tunnels."""
