@@ -1,1 +1,1 @@
-"""The TOML configuration: its model, and errors that name file and key."""
+"""The TOML configuration: its model, its defaults, and the errors that name file and key."""
