@@ -1,0 +1,63 @@
+"""Attribute-value pairs as octets (RFC 2661 §4.1). What an attribute means stands in `attributes`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from shared.errors import BadLength
+
+MANDATORY: Final = 0x8000
+HIDDEN: Final = 0x4000
+RESERVED: Final = 0x3C00
+_LENGTH: Final = 0x03FF
+_HEADER: Final = struct.Struct("!HHH")
+
+HEADER_OCTETS: Final = _HEADER.size
+MAX_VALUE_OCTETS: Final = _LENGTH - _HEADER.size  # 1,017
+
+
+class AVP(NamedTuple):
+    """One attribute-value pair; ``flags`` holds the M, H and reserved bits in their wire places."""
+
+    attribute: int
+    value: bytes
+    vendor: int = 0
+    flags: int = MANDATORY
+
+    @property
+    def mandatory(self) -> bool:
+        """Whether a receiver that does not know the attribute must end the session or the tunnel."""
+        return bool(self.flags & MANDATORY)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether ``value`` is hidden (§4.3)."""
+        return bool(self.flags & HIDDEN)
+
+    def encode(self) -> bytes:
+        """Return the octets of this AVP; raises `BadLength` over 1,017 octets of value."""
+        if len(self.value) > MAX_VALUE_OCTETS:
+            raise BadLength(f"AVP {self.attribute}: {len(self.value)} octets, {MAX_VALUE_OCTETS} fit")
+        first = self.flags | (_HEADER.size + len(self.value))
+        return _HEADER.pack(first, self.vendor, self.attribute) + self.value
+
+
+def decode_avps(body: memoryview) -> Iterator[AVP]:
+    """Yield the AVPs of a control message, in wire order.
+
+    ``body`` is all that follows the L2TP header; it is empty in a ZLB. Raises `BadLength` when an AVP is
+    under its header's size or runs past ``body``.
+    """
+    position, end = 0, len(body)
+    while position < end:
+        if end - position < _HEADER.size:
+            raise BadLength(f"{end - position} octets left, an AVP header takes {_HEADER.size}")
+        first, vendor, attribute = _HEADER.unpack_from(body, position)
+        length = first & _LENGTH  # counts the header too
+        if not _HEADER.size <= length <= end - position:
+            raise BadLength(f"AVP {attribute} claims {length} of {end - position} octets")
+        value = bytes(body[position + _HEADER.size : position + length])
+        yield AVP(attribute, value, vendor, first & ~_LENGTH)
+        position += length
