@@ -1,8 +1,19 @@
 #!/bin/bash
 # Install what the peer lab needs (Debian 12). Starts no service.
 #   install.sh          the UML lab: user-mode-linux, xl2tpd, pppd, strongSwan, tools (about 0.25 GB)
+#   install.sh missing  the same, at once and without a word where all of it is here
 #   install.sh qemu     also the qemu lab: qemu and Debian's kernel (unpacked, not installed; about 1 GB)
 set -euo pipefail
+export PATH=$PATH:/usr/sbin:/sbin
+if [ "${1:-}" = missing ]; then
+    here=yes
+    for program in linux.uml xl2tpd pppd modprobe ip ping iperf3 tcpdump tshark busybox iptables-legacy ipsec; do
+        command -v $program > /dev/null || here=
+    done
+    ! grep -qwm1 amx_tile /proc/cpuinfo || command -v gcc > /dev/null || here=
+    [ -z "$here" ] || exit 0
+fi
+[ "$(id -u)" = 0 ] || { echo "install.sh: installing Debian packages needs root: sudo make interop" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
 KDIR=${PEERS_KDIR:-/opt/peers/kernel}
 
