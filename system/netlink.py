@@ -7,6 +7,7 @@ refuses, so after `send` every answer is already in the receive queue and nothin
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
@@ -23,6 +24,9 @@ _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port:
 _ROUTE: Final = struct.Struct("=8BI")  # struct rtmsg
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type: struct rtattr
 _ERROR: Final = struct.Struct("=i")
+
+_IFREQ: Final = struct.Struct("=16si20x")  # struct ifreq: name, index
+_SIOCGIFINDEX: Final = 0x8933
 
 _NLMSG_ERROR: Final = 2
 _NLMSG_DONE: Final = 3
@@ -93,7 +97,7 @@ class KernelRoutes:
         failures, messages = [], []
         for sequence, change in enumerate(changes):
             try:
-                messages.append(encode(change, socket.if_nametoindex(change.device), sequence))
+                messages.append(encode(change, self._index_of(change.device), sequence))
             except OSError:
                 if change.present:  # without the device its routes are gone as well
                     failures.append(Failure(change, f"no device {change.device}"))
@@ -116,6 +120,12 @@ class KernelRoutes:
     def close(self) -> None:
         """Close the netlink socket."""
         self._socket.close()
+
+    def _index_of(self, device: str) -> int:
+        """Return the interface index (netdevice(7)), in this socket's namespace whichever thread asks."""
+        request = fcntl.ioctl(self._socket, _SIOCGIFINDEX, _IFREQ.pack(device.encode(), 0))
+        index: int = _IFREQ.unpack(request)[1]
+        return index
 
     def _refusals(self) -> Iterator[tuple[int, int]]:
         """Yield (sequence, errno) of each message that the kernel has refused."""

@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 BATCH: Final = 128  # refusals of a whole batch fit into the default receive buffer
 LIMIT: Final = 131_072  # changes that may wait
 _ATTEMPTS: Final = 5
-_FIRST_PAUSE_S: Final = 0.05
 
 
 class Routes:
@@ -28,9 +27,18 @@ class Routes:
     the kernel's routing lock for long. What the kernel refuses is logged, with the reason.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, table: RouteTable | None = None) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        table: RouteTable | None = None,
+        *,
+        limit: int = LIMIT,
+        first_pause_s: float = 0.05,
+    ) -> None:
         self._loop = loop
         self._table = table or KernelRoutes()
+        self._limit = limit
+        self._first_pause_s = first_pause_s
         self._waiting: dict[str, RouteChange] = {}
         self._worker: asyncio.Task[None] | None = None
         self.dropped = 0  # changes refused because too many were waiting
@@ -63,10 +71,10 @@ class Routes:
         self._table.close()
 
     def _want(self, change: RouteChange) -> None:
-        if len(self._waiting) >= LIMIT and change.prefix not in self._waiting:
+        if len(self._waiting) >= self._limit and change.prefix not in self._waiting:
             self.dropped += 1
             if self.dropped == 1 or self.dropped % 1000 == 0:
-                log.error("routes dropped count=%d reason=%d changes wait already", self.dropped, LIMIT)
+                log.error("routes dropped count=%d reason=%d changes wait already", self.dropped, self._limit)
             return
         self._waiting[change.prefix] = change
         if self._worker is None:
@@ -90,7 +98,7 @@ class Routes:
                 return await asyncio.to_thread(self._table.apply, batch)
             except OSError as error:
                 reason = error.strerror or str(error)
-                await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
+                await asyncio.sleep(self._first_pause_s * 2**attempt)
         return [Failure(change, reason) for change in batch]
 
     def _report(self, failures: list[Failure]) -> None:

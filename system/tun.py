@@ -38,15 +38,16 @@ def open_tun(name: str) -> int:
     try:
         descriptor = os.open(CLONE_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise SystemRefused(_explain(error, name)) from error
+        raise SystemRefused(explain(error, name)) from error
     try:
         fcntl.ioctl(descriptor, TUNSETIFF, _REQUEST.pack(name.encode(), IFF_TUN | IFF_NO_PI))
     except OSError as error:
         os.close(descriptor)
-        raise SystemRefused(_explain(error, name)) from error
+        raise SystemRefused(explain(error, name)) from error
     return descriptor
 
 
-def _explain(error: OSError, name: str) -> str:
+def explain(error: OSError, name: str) -> str:
+    """Return one line for the operator: why there is no such device and what to do."""
     advice = _ADVICE.get(error.errno or 0, f"refuses: {error.strerror}")
     return f"TUN device {name}: {CLONE_DEVICE} {advice}"
