@@ -1,1 +1,1 @@
-"""Who may dial in and what they get."""
+"""Who may come in: the sources of subscribers, asked in order, and how credentials are verified."""

@@ -1,11 +1,14 @@
-"""The tables that describe the concentrator itself. Each default stands here and nowhere else."""
+"""The tables that describe the concentrator itself.
+
+Each default stands here and nowhere else; those of control connections stand in `shared.l2tp.settings`.
+"""
 
 from __future__ import annotations
 
 import os
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
 
@@ -21,8 +24,13 @@ from shared.config.values import (
     Port,
     Prefix,
     Seconds,
+    SecondsOrNever,
     Section,
+    Window,
 )
+from shared.l2tp.settings import ConnectionSettings
+
+_CONNECTION: Final = ConnectionSettings(hostname="")
 
 
 class Listen(Section):
@@ -65,14 +73,14 @@ class L2TP(Section):
     """Control connections: what holds for every peer, and what ``[[peer]]`` may change for some."""
 
     hostname: Name = "culvert"  # Host Name AVP, and our name in CHAP challenges
-    hello_interval_s: Seconds = 60.0
-    receive_window: Annotated[int, Field(ge=1, le=1024)] = 16
-    hide_avps: bool = False
-    setup_timeout_s: Seconds = 30.0  # from SCCRQ to SCCCN, and from ICRQ to ICCN
+    hello_interval_s: SecondsOrNever = _CONNECTION.hello_interval_s
+    receive_window: Window = _CONNECTION.receive_window
+    hide_avps: bool = _CONNECTION.hide_avps
+    setup_timeout_s: Seconds = _CONNECTION.setup_timeout_s  # from SCCRQ to SCCCN, and from ICRQ to ICCN
     half_open_limit: Count = 4096  # tunnels without SCCCN, all peers together
     max_tunnels: Count = 0xEFFF
     max_sessions: CountOrUnlimited = 0
-    max_sessions_per_tunnel: Annotated[int, Field(ge=1, le=0xFFFF)] = 0xFFFF
+    max_sessions_per_tunnel: Annotated[int, Field(ge=1, le=0xFFFF)] = _CONNECTION.max_sessions
     sccrq_per_second: Seconds = 2000.0
     sccrq_burst: Count = 4000
     sccrq_per_source_per_second: Seconds = 500.0  # a source is an IPv4 address or an IPv6 /64
@@ -85,8 +93,8 @@ class Peer(Section):
     prefix: Prefix
     secret: SecretStr | None = None
     secret_file: Path | None = None
-    hello_interval_s: Seconds | None = None
-    receive_window: Annotated[int, Field(ge=1, le=1024)] | None = None
+    hello_interval_s: SecondsOrNever | None = None
+    receive_window: Window | None = None
     hide_avps: bool | None = None
     spread: bool = False  # shard each session by itself: for a LAC with thousands in one tunnel
     sequencing: bool = False  # number data messages even where the peer does not ask for it

@@ -76,6 +76,7 @@ SecondsOrNever = Annotated[float, Field(ge=0, le=86400 * 366)]  # 0: never
 Count = Annotated[int, Field(ge=1)]
 CountOrUnlimited = Annotated[int, Field(ge=0)]  # 0: no limit
 PacketOctets = Annotated[int, Field(ge=576, le=0xFFFF)]  # RFC 791: every host takes 576
+Window = Annotated[int, Field(ge=1, le=1024)]  # control messages
 BlockSize = Annotated[int, Field(ge=1, le=65536), AfterValidator(_power_of_two)]
 Prefix = Annotated[IPv4Network | IPv6Network, PlainValidator(_prefix)]
 RoutedPrefix = Annotated[Prefix, AfterValidator(_not_everything)]
