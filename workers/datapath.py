@@ -14,20 +14,17 @@ from shared.ip.fragment import MIN_MTU_OCTETS, fragment_ipv4, may_fragment
 from shared.ip.icmp import IPV6_MIN_MTU_OCTETS, fragmentation_needed, packet_too_big
 from shared.ip.mss import clamp_ipv4_mss, clamp_ipv6_mss
 from shared.ip.packet import Packet, read_ipv4, read_ipv6
-from shared.l2tp.header import encode_data_header, parse_data_header
-from shared.ppp.frame import split_frame
+from shared.l2tp.header import parse_data_header
+from shared.ppp.frame import Protocol, split_frame
 from workers.counters import DatapathCounters
 from workers.destinations import Destinations
 from workers.rate import RateLimit
-from workers.session import Key, Network, Session
+from workers.session import Key, Network, Session, checked_address
 
 FRAMES_PER_SESSION: Final = 16  # for one PPP machine from one batch
 MOVED_INTERVAL_S: Final = 1.0  # between two reports about one tunnel
 ICMP_PER_SECOND: Final = 100.0
 ICMP_BURST: Final = 50.0
-
-_IPV4: Final = 0x0021
-_IPV6: Final = 0x0057
 
 
 class Frame(NamedTuple):
@@ -53,7 +50,7 @@ class Datagram(NamedTuple):
 
 @dataclass(slots=True)
 class Uplink:
-    """What a batch from the peers comes to. Packets are slices of the batch: use them before it is refilled."""
+    """What a batch from the peers comes to. Packets are slices of it: write them before it is refilled."""
 
     packets: list[memoryview] = field(default_factory=list)  # for the TUN
     frames: list[Frame] = field(default_factory=list)
@@ -81,7 +78,7 @@ class Datapath:
         self._ipv6 = Destinations(128)
         self._moved_at: dict[int, float] = {}  # by tunnel ID, of those in `_tunnels` only
         self._icmp = RateLimit(ICMP_PER_SECOND, ICMP_BURST)
-        self._from_peer = {_IPV4: self._ipv4_from_peer, _IPV6: self._ipv6_from_peer}
+        self._from_peer = {Protocol.IPV4: self._ipv4_from_peer, Protocol.IPV6: self._ipv6_from_peer}
 
     # ------------------------------------------------------------------------------- sessions
 
@@ -130,7 +127,11 @@ class Datapath:
             session.ipv6 = None
 
     def move_tunnel(self, tunnel_id: int, peer: Address) -> None:
-        """Send all of the tunnel's sessions to ``peer``, which has proven that it is there."""
+        """Send all of the tunnel's sessions to ``peer``, which has proven that it is there.
+
+        Raises `ValueError` where ``peer`` is no address.
+        """
+        checked_address(peer)
         for session in self._tunnels.get(tunnel_id, {}).values():
             session.peer = peer
 
@@ -166,7 +167,7 @@ class Datapath:
         elif source != session.peer:
             self.counters.wrong_peer += 1
             self._report_moved(session.tunnel_id, source, out, now)
-        elif header.ns is not None and not session.in_sequence(header.ns):
+        elif not session.sequence.receive(header.ns):
             self.counters.out_of_sequence += 1
         else:
             return session, datagram[header.offset_of_payload : header.end_of_payload]
@@ -178,9 +179,7 @@ class Datapath:
             self._moved_at[tunnel_id] = now
             out.moved.append(Moved(tunnel_id, source))
 
-    def _to_machine(
-        self, session: Session, frame: memoryview, out: Uplink, frames: dict[Key, int]
-    ) -> None:
+    def _to_machine(self, session: Session, frame: memoryview, out: Uplink, frames: dict[Key, int]) -> None:
         taken = frames.get(session.key, 0)
         if taken >= FRAMES_PER_SESSION:
             self.counters.ppp_flood += 1
@@ -267,6 +266,7 @@ class Datapath:
         # Whatever its MRU, a peer takes 1500 octets (RFC 1661 §6.1), and no IPv6 link has less than 1280.
         mtu = max(network.mtu_octets, IPV6_MIN_MTU_OCTETS)
         if len(view) > mtu:
+            # From the destination itself: our own address is link-local, and no router forwards that.
             self._refuse(packet_too_big(view, mtu, packet.destination), out, now)
             return
         if network.clamp_octets and clamp_ipv6_mss(view, network.clamp_octets):

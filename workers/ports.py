@@ -13,7 +13,9 @@ from shared.addresses import Address
 from workers.counters import DatapathCounters
 from workers.datapath import Datagram
 
-BATCH: Final = 64  # datagrams or packets for each wake-up, so that timers and other descriptors get their turn
+BATCH: Final = (
+    64  # datagrams or packets for each wake-up, so that timers and other descriptors get their turn
+)
 _BUFFER_OCTETS: Final = 65_536  # no datagram is longer; pages that are never touched cost nothing
 _FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS})
 _IP_PKTINFO: Final = 8
@@ -24,7 +26,9 @@ Ancillary = list[tuple[int, int, bytes]]
 class UdpPort:
     """A non-blocking UDP socket; bound to all addresses, it sends from the one that the peer has dialled."""
 
-    def __init__(self, endpoint: socket.socket, counters: DatapathCounters, *, wildcard: bool = False) -> None:
+    def __init__(
+        self, endpoint: socket.socket, counters: DatapathCounters, *, wildcard: bool = False
+    ) -> None:
         self._socket = endpoint
         self._counters = counters
         self._wildcard = wildcard

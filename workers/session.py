@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import TypeAlias
 
 from shared.addresses import Address
@@ -27,9 +27,7 @@ class Prefix:
     def parse(cls, text: str) -> Prefix:
         """Read ``192.0.2.0/24`` or ``2001:db8::/32``; host bits are cleared. Raises `ValueError`."""
         network = ip_network(text, strict=False)
-        return cls(
-            network.version, int(network.network_address), network.prefixlen, int(network.netmask)
-        )
+        return cls(network.version, int(network.network_address), network.prefixlen, int(network.netmask))
 
     def covers(self, address: bytes) -> bool:
         """Whether ``address``, in network order and of this prefix's version, lies within."""
@@ -63,7 +61,7 @@ class Session:
     listen: int  # index of the UDP socket
     peer: Address
     local_address: str | None  # to send from, where the socket is bound to all addresses
-    sequence: DataSequence | None  # where the data messages that we send carry Ns
+    sequence: DataSequence
     ipv4: Network | None = None
     ipv6: Network | None = None
     active_at: float = 0.0  # when the last packet was forwarded, either way
@@ -77,20 +75,39 @@ class Session:
         self.header = encode_data_header(self.peer_tunnel_id, self.peer_session_id)
 
     @classmethod
-    def assigned(cls, message: SessionAssigned) -> Session:
-        """Return the session that ``message`` asks for, with nothing open yet."""
+    def assigned(cls, message: SessionAssigned, *, follow: bool = False) -> Session:
+        """Return the session that ``message`` asks for, with nothing open yet.
+
+        ``follow``: number data messages where the other end does, as a LAC must (RFC 2661 §5.4).
+        Raises `ValueError` where the peer's address is none.
+        """
         return cls(
             message.tunnel_id,
             message.session_id,
             message.peer_tunnel_id,
             message.peer_session_id,
             message.listen,
-            message.peer,
+            checked_address(message.peer),
             message.local_address,
-            DataSequence() if message.sequencing else None,
+            DataSequence(sending=message.sequencing, follow=follow),
         )
 
     @property
     def key(self) -> Key:
         """The IDs by which the peer addresses this session."""
         return self.tunnel_id, self.session_id
+
+    def next_header(self, *, priority: bool = False) -> bytes:
+        """Return the L2TP header of the next data message: no optional field unless there is need."""
+        ns = self.sequence.next_ns()
+        if ns is None and not priority:
+            return self.header
+        return encode_data_header(self.peer_tunnel_id, self.peer_session_id, ns=ns, priority=priority)
+
+
+def checked_address(address: Address) -> Address:
+    """Return ``address`` if it is an IP address and a port, else `ValueError`: a name would be looked up."""
+    ip_address(address[0])
+    if not 0 < address[1] <= 0xFFFF:
+        raise ValueError(f"port {address[1]}")
+    return address
