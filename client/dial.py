@@ -1,0 +1,268 @@
+"""The client on real sockets: `run` dials an LNS, brings a TUN device up and stays until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import uvloop
+
+from client.dial_advice import advice
+from client.dial_device import Addresses, Device
+from client.dial_options import DialOptions
+from client.dial_session import DialSession, Ending
+from client.failure import Failure
+from client.ports import Port, resolve
+from shared.addresses import Address, address_text
+from shared.errors import CulvertError, SystemRefused
+from shared.ppp.frame import Protocol as PPPProtocol
+from system.alarm import Alarm
+
+__all__ = ["DialEvent", "DialOptions", "EventKind", "run", "run_in_loop"]
+
+_STOP_S: Final = 10.0  # how long an orderly end may take before we leave anyway
+
+
+class EventKind(StrEnum):
+    """What a `DialEvent` is about."""
+
+    PROGRESS = "progress"
+    UP = "up"
+    DOWN = "down"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DialEvent:
+    """Something to tell the user: ``text`` for people, ``details`` for programs."""
+
+    kind: EventKind
+    text: str
+    details: dict[str, object] = field(default_factory=dict)
+
+
+Report = Callable[[DialEvent], None]
+
+
+def run(options: DialOptions, report: Report) -> bool:
+    """Dial, and return when a session that was wanted no more has been hung up (True) or has failed (False).
+
+    With ``redial_s`` only SIGTERM or SIGINT ends it. Raises `ConfigError` on options that can't be,
+    `SystemRefused` where there is no device, no socket or no such LNS.
+    """
+    options.check()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run_in_loop(options, report))
+
+
+async def run_in_loop(options: DialOptions, report: Report, stop: asyncio.Event | None = None) -> bool:
+    """Do what `run` does, in the running event loop; ``stop`` ends it as SIGTERM does."""
+    stop = stop or asyncio.Event()
+    family, lns = resolve(options.lns, options.port)
+    device = Device(options.tun, options.all_routes(), str(lns[0]))
+    with contextlib.closing(device), _signals(stop):
+        while True:
+            with contextlib.closing(Port(family, options.bind)) as port:
+                failure = await _Driver(options, lns, port, device, report, stop).until_over()
+            if stop.is_set() or not options.redial_s:
+                return failure is None
+            report(DialEvent(EventKind.PROGRESS, f"dialling again in {options.redial_s:g} s"))
+            if await _within(stop.wait(), options.redial_s):
+                return True
+
+
+class _Driver:
+    """Gives a `DialSession` the loop's time, the socket, the device, and the wish to stop."""
+
+    def __init__(
+        self,
+        options: DialOptions,
+        lns: Address,
+        port: Port,
+        device: Device,
+        report: Report,
+        stop: asyncio.Event,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._options = options
+        self._lns = lns
+        self._port = port
+        self._device = device
+        self._report = report
+        self._stop = stop
+        self._session = DialSession(
+            options, lns, secrets.randbelow(0xFFFF) + 1, self, random=secrets.token_bytes
+        )
+        self._alarm = Alarm(self._loop, self._session.timers, self._ring)
+        self._changes: asyncio.Queue[Addresses | None] = (
+            asyncio.Queue()
+        )  # for the device; as many as NCP events
+        self._over = asyncio.Event()
+        self._problem: CulvertError | None = None
+
+    async def until_over(self) -> Failure | None:
+        """Dial and stay until the end; None where we were told to stop."""
+        self._say(f"dialling {address_text(self._lns)} as {self._options.user!r}")
+        self._loop.add_reader(self._port.fileno(), self._readable)
+        configuring = self._loop.create_task(self._configure_device())
+        try:
+            self._session.begin(self._loop.time())
+            self._alarm.arm()
+            await self._until_told_or_over()
+            await self._hang_up()
+        finally:
+            configuring.cancel()
+            self._alarm.stop()
+            self._loop.remove_reader(self._port.fileno())
+            self._loop.remove_reader(self._device.fileno())
+            await asyncio.to_thread(self._device.deconfigure)
+        if self._problem is not None:
+            raise self._problem
+        return self._conclude()
+
+    # --------------------------------------------------------------- what the session asks for
+
+    def transmit(self, datagram: bytes, to: Address) -> None:
+        """Send a datagram to the LNS."""
+        self._port.send(datagram, to)
+
+    def deliver(self, packet: memoryview) -> None:
+        """Give a packet to the device."""
+        self._device.write(packet)
+
+    def changed(self, session: DialSession) -> None:
+        """Have the device follow what PPP has settled."""
+        self._changes.put_nowait(_addresses(session) if session.networks else None)
+
+    def progress(self, text: str) -> None:
+        """Tell the user."""
+        self._say(text)
+
+    # ---------------------------------------------------------------------------- what happens
+
+    def _readable(self) -> None:
+        now = self._loop.time()
+        self._port.drain(lambda datagram, source: self._session.receive(datagram, source, now))
+        self._after(now)
+
+    def _packets(self) -> None:
+        self._device.read(self._session.send_packet)
+
+    def _ring(self, now: float) -> None:
+        self._session.handle_timers(now)
+        self._after(now)
+
+    def _after(self, _now: float) -> None:
+        self._alarm.arm()
+        if self._session.ending is Ending.OVER:
+            self._over.set()
+
+    async def _until_told_or_over(self) -> None:
+        waits = {self._loop.create_task(event.wait()) for event in (self._stop, self._over)}
+        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+
+    async def _hang_up(self) -> None:
+        self._session.close("the user hung up", self._loop.time())
+        self._after(self._loop.time())
+        if not await _within(self._over.wait(), _STOP_S):
+            self._say("the LNS has not acknowledged the end; leaving all the same")
+
+    async def _configure_device(self) -> None:
+        """Apply each change to the device, one after the other, off the loop."""
+        while True:
+            addresses = await self._changes.get()
+            self._loop.remove_reader(self._device.fileno())
+            try:
+                if addresses is None:
+                    await asyncio.to_thread(self._device.deconfigure)
+                else:
+                    await asyncio.to_thread(self._device.configure, addresses)
+                    self._loop.add_reader(self._device.fileno(), self._packets)
+                    self._report(_up(self._options, self._session, addresses))
+            except SystemRefused as refusal:
+                self._problem = refusal
+                self._over.set()
+                return
+
+    def _conclude(self) -> Failure | None:
+        failure = self._session.failure
+        if failure is None:
+            self._report(DialEvent(EventKind.DOWN, "hung up"))
+            return None
+        hint = advice(failure, None if self._session.was_up else self._port.last_error)
+        details = {**asdict(failure), "side": failure.side, "advice": hint, "was_up": self._session.was_up}
+        lost = "lost" if self._session.was_up else "refused"
+        self._report(DialEvent(EventKind.FAILED, f"{lost}: {failure.text()}\n{hint}", details))
+        return failure
+
+    def _say(self, text: str) -> None:
+        self._report(DialEvent(EventKind.PROGRESS, text))
+
+
+def _addresses(session: DialSession) -> Addresses:
+    link = session.call.link
+    assert link is not None
+    has_ipv4, has_ipv6 = PPPProtocol.IPV4 in session.networks, PPPProtocol.IPV6 in session.networks
+    return Addresses(
+        ipv4=link.local_ipv4 if has_ipv4 else None,
+        ipv4_peer=link.remote_ipv4 if has_ipv4 else None,
+        ipv6_interface_id=link.local_interface_id if has_ipv6 else None,
+        mtu_octets=session.mtu_octets,
+    )
+
+
+def _up(options: DialOptions, session: DialSession, addresses: Addresses) -> DialEvent:
+    link = session.call.link
+    assert link is not None
+    details: dict[str, object] = {
+        "device": options.tun,
+        "address": addresses.ipv4,
+        "gateway": addresses.ipv4_peer,
+        "dns": list(link.dns),
+        "ipv6": addresses.link_local,
+        "mtu": addresses.mtu_octets,
+        "routes": list(options.all_routes()),
+        "tunnel_id": session.tunnel.connection.local_tunnel_id,
+        "session_id": session.call.session_id,
+    }
+    shown = ", ".join(f"{name} {_shown(value)}" for name, value in details.items() if value)
+    return DialEvent(EventKind.UP, f"up: {shown}", details)
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+async def _within(waiting: object, limit_s: float) -> bool:
+    """Return whether ``waiting`` has ended within ``limit_s``."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await waiting  # type: ignore[misc]
+    except TimeoutError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set ``stop``; only the main thread can have handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,142 @@
+"""The client's TUN device: its address, MTU and routes, and the way to the LNS that must not lead into it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from shared.errors import SystemRefused
+from system.tun import open_tun
+
+_ADDR_GEN_MODE_NONE: Final = 1
+_BATCH: Final = 64
+_LARGEST: Final = 65536
+_SCOPE_LINK: Final = 253
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What PPP has settled; ``ipv6_interface_id`` is ours."""
+
+    ipv4: str | None
+    ipv4_peer: str | None
+    ipv6_interface_id: int | None
+    mtu_octets: int
+
+    @property
+    def link_local(self) -> str | None:
+        """Our IPv6 address on the link (RFC 5072 §5)."""
+        if self.ipv6_interface_id is None:
+            return None
+        return str(ip_address((0xFE80 << 112) | self.ipv6_interface_id))
+
+
+class Device:
+    """One TUN device, which lives until `close`. Methods that set things up talk to the kernel and may wait.
+
+    Raises `SystemRefused` where the kernel refuses.
+    """
+
+    def __init__(self, name: str, routes: Sequence[str], lns: str) -> None:
+        self.name = name
+        self.dropped = 0  # packets that the kernel did not take
+        self._routes = routes
+        self._lns = lns
+        self._pin: dict[str, Any] | None = None
+        self._buffer = bytearray(_LARGEST)
+        self._descriptor = open_tun(name)
+
+    def fileno(self) -> int:
+        """Return the descriptor, for the event loop to watch."""
+        return self._descriptor
+
+    def configure(self, addresses: Addresses) -> None:
+        """Bring the device up with ``addresses`` and the routes."""
+        try:
+            with IPRoute() as netlink:
+                self._pin_the_lns(netlink)
+                index = socket.if_nametoindex(self.name)
+                _link_up(netlink, index, addresses)
+                for prefix in self._routes:
+                    if _reachable(prefix, addresses):
+                        netlink.route("replace", dst=prefix, oif=index, scope=_SCOPE_LINK)
+        except NetlinkError as error:
+            raise SystemRefused(f"device {self.name}: {error.args[1]}") from error
+        except OSError as error:
+            raise SystemRefused(f"device {self.name}: {error.strerror}") from error
+
+    def deconfigure(self) -> None:
+        """Take addresses and routes away again; the device stays, down."""
+        try:
+            with IPRoute() as netlink:
+                index = socket.if_nametoindex(self.name)
+                netlink.flush_addr(index=index)
+                netlink.link("set", index=index, state="down")
+                self._unpin_the_lns(netlink)
+        except (NetlinkError, OSError) as error:
+            raise SystemRefused(f"device {self.name}: {error}") from error
+
+    def read(self, take: Callable[[memoryview], None]) -> None:
+        """Hand each waiting packet to ``take``, writable; the memory is re-used after its return."""
+        for _ in range(_BATCH):
+            try:
+                octets = os.readv(self._descriptor, [self._buffer])
+            except OSError:  # none there, or the device is down
+                return
+            take(memoryview(self._buffer)[:octets])
+
+    def write(self, packet: memoryview) -> None:
+        """Give ``packet`` to the kernel, or count it as dropped."""
+        try:
+            os.write(self._descriptor, packet)
+        except OSError:  # malformed, or the device is down
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Remove the device, with its addresses and routes."""
+        os.close(self._descriptor)
+
+    def _pin_the_lns(self, netlink: IPRoute) -> None:
+        """Keep the present way to the LNS by a route of its own, where ours would lead into the tunnel."""
+        lns = ip_address(self._lns)
+        if self._pin is not None or not any(
+            lns in network for network in map(ip_network, self._routes) if network.version == lns.version
+        ):
+            return
+        present = netlink.route("get", dst=self._lns)[0]
+        pin = {"dst": f"{self._lns}/{lns.max_prefixlen}", "oif": present.get("oif")}
+        gateway = present.get("gateway")
+        pin |= {"scope": _SCOPE_LINK} if gateway is None else {"gateway": gateway}
+        try:
+            netlink.route("add", **pin)
+        except NetlinkError:  # it has a route of its own already, which is not ours to remove
+            return
+        self._pin = pin
+
+    def _unpin_the_lns(self, netlink: IPRoute) -> None:
+        if self._pin is not None:
+            pin, self._pin = self._pin, None
+            netlink.route("del", **pin)
+
+
+def _reachable(prefix: str, addresses: Addresses) -> bool:
+    return (addresses.ipv4 if ip_network(prefix).version == 4 else addresses.link_local) is not None
+
+
+def _link_up(netlink: IPRoute, index: int, addresses: Addresses) -> None:
+    if addresses.link_local is not None:
+        mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+        netlink.link("set", index=index, IFLA_AF_SPEC={"attrs": [("AF_INET6", mode)]})
+    netlink.link("set", index=index, mtu=addresses.mtu_octets, state="up")
+    if addresses.ipv4 is not None:
+        peer = addresses.ipv4_peer or addresses.ipv4
+        netlink.addr("replace", index=index, local=addresses.ipv4, address=peer, prefixlen=32)
+    if addresses.link_local is not None:
+        netlink.addr("replace", index=index, address=addresses.link_local, prefixlen=64)
