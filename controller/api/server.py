@@ -1,0 +1,171 @@
+"""The admin socket and the HTTP listener: the same answers, but only the socket changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from controller import metrics
+from controller.api import documents
+from controller.surface import Service
+from shared.errors import SystemRefused
+
+_BODY_OCTETS: Final = 4096
+_BACKLOG: Final = 128
+_GRACE_S: Final = 1.0  # for requests under way when we end
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """The listeners of one process; `close` ends them."""
+
+    def __init__(self, admin_socket: Path) -> None:
+        self._admin_socket = admin_socket
+        self._runners: list[web.AppRunner] = []
+
+    async def listen(self, application: web.Application, listener: socket.socket) -> None:
+        """Serve ``application`` on a socket that is bound already, and which is closed with this."""
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE_S)
+        self._runners.append(runner)
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+
+    async def close(self) -> None:
+        """Stop listening, let requests under way finish, remove the admin socket."""
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+        self._admin_socket.unlink(missing_ok=True)
+
+
+async def serve(
+    service: Service, http_address: str | None, admin_socket: Path, info: Mapping[str, str]
+) -> Server:
+    """Listen on ``admin_socket`` and, read-only, on ``http_address`` ("127.0.0.1:9170") where given.
+
+    ``info`` is shown as it is: the version. Raises `SystemRefused` where an address can't be had.
+    """
+    server = Server(admin_socket)
+    try:
+        await server.listen(application(service, info, writable=True), _bind_unix(admin_socket))
+        if http_address is not None:
+            await server.listen(application(service, info, writable=False), _bind_tcp(http_address))
+    except BaseException:
+        await server.close()
+        raise
+    return server
+
+
+def application(service: Service, info: Mapping[str, str], *, writable: bool) -> web.Application:
+    """Return the routes over ``service``; with those that change something where ``writable``."""
+    views = _Views(service, info)
+    made = web.Application(middlewares=[_answer_errors], client_max_size=_BODY_OCTETS)
+    made.router.add_get("/metrics", views.metrics)
+    made.router.add_get("/healthz", views.healthz)
+    made.router.add_get("/readyz", views.readyz)
+    for name in ("sessions", "tunnels", "workers", "pools", "stat"):
+        made.router.add_get(f"/api/v1/{name}", getattr(views, name))
+    if writable:
+        made.router.add_post("/api/v1/terminate", views.terminate)
+    return made
+
+
+class _Views:
+    """One method for each resource. `Service` never waits, so neither do they."""
+
+    def __init__(self, service: Service, info: Mapping[str, str]) -> None:
+        self._service = service
+        self._info = info
+        self._registry = metrics.registry(service, info)
+        self._started = asyncio.get_running_loop().time()
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        text, content_type = metrics.exposition(self._registry, request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": content_type})
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Being able to answer is all that is asked for: the event loop runs."""
+        return _json({"alive": True})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        missing = self._service.missing()
+        return _json({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+    async def sessions(self, request: web.Request) -> web.Response:
+        return _json(documents.sessions(self._service, request.query))
+
+    async def tunnels(self, request: web.Request) -> web.Response:
+        return _json(documents.tunnels(self._service, request.query))
+
+    async def workers(self, _: web.Request) -> web.Response:
+        return _json(documents.rows(self._service.workers()))
+
+    async def pools(self, _: web.Request) -> web.Response:
+        return _json(documents.rows(self._service.pools()))
+
+    async def stat(self, _: web.Request) -> web.Response:
+        uptime_s = int(asyncio.get_running_loop().time() - self._started)
+        return _json(documents.statistics(self._service, self._info, uptime_s))
+
+    async def terminate(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+        except (ValueError, RecursionError) as error:
+            raise documents.BadRequest(f"the body is no JSON: {error}") from error
+        selection, reason = documents.read_termination(body)
+        return _json({"terminated": self._service.terminate(selection, reason)})
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what is wrong with a request in JSON too; a bug stays a bug, logged by aiohttp."""
+    try:
+        return await handler(request)
+    except documents.BadRequest as error:
+        return _json({"error": str(error)}, status=400)
+    except web.HTTPException as error:
+        headers = {key: value for key, value in error.headers.items() if key == "Allow"}
+        return _json({"error": error.reason}, status=error.status, headers=headers)
+
+
+def _json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(document, status=status, headers=headers, dumps=_dumps)
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    """Return a socket at ``path`` which only its owner may connect to; a dead process's file is replaced."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        listener.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        listener.close()
+        raise SystemRefused(f"admin socket {path}: {error.strerror}") from error
+    return listener
+
+
+def _bind_tcp(address: str) -> socket.socket:
+    """Return a socket bound to "127.0.0.1:9170" or "[::1]:9170"."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+    except OSError as error:
+        listener.close()
+        raise SystemRefused(
+            f"HTTP on {address}: {error.strerror}; choose another address under [http], or none with address"
+            ' = ""'
+        ) from error
+    return listener
