@@ -253,7 +253,7 @@ class Datapath:
             self.counters.fragmented += 1
             self._sent(session, network, fragment_ipv4(view, mtu), len(view), out, now)
         else:
-            self._refuse(fragmentation_needed(view, mtu, network.gateway), out, now)
+            self._refuse(fragmentation_needed(view, mtu, packet.destination), out, now)
 
     def _ipv6_to_peer(self, view: memoryview, packet: Packet, out: Downlink, now: float) -> None:
         if packet.destination[0] == 0xFF:
@@ -266,7 +266,6 @@ class Datapath:
         # Whatever its MRU, a peer takes 1500 octets (RFC 1661 §6.1), and no IPv6 link has less than 1280.
         mtu = max(network.mtu_octets, IPV6_MIN_MTU_OCTETS)
         if len(view) > mtu:
-            # From the destination itself: our own address is link-local, and no router forwards that.
             self._refuse(packet_too_big(view, mtu, packet.destination), out, now)
             return
         if network.clamp_octets and clamp_ipv6_mss(view, network.clamp_octets):
@@ -274,7 +273,12 @@ class Datapath:
         self._sent(session, network, [view], len(view), out, now)
 
     def _refuse(self, error: bytes | None, out: Downlink, now: float) -> None:
-        """Drop a packet that is too big, with ``error`` to its sender where one is due and allowed."""
+        """Drop a packet that is too big, with ``error`` to its sender where one is due and allowed.
+
+        The error's source is the address that the packet was for. RFC 1812 §4.3.2.4 wants the gateway's
+        own, but the kernel takes that one for forged when it comes in from the TUN (it is local to this
+        host), and in IPv6 it is link-local, which no router forwards. Senders don't look at it.
+        """
         if error is None or not self._icmp.allows(now):
             self.counters.too_big += 1
         else:

@@ -40,7 +40,6 @@ class Network:
 
     own_address: bytes | None  # the subscriber's; None where `routes` alone say what is its own
     routes: tuple[Prefix, ...]
-    gateway: bytes  # our end: the source of ICMP errors
     mtu_octets: int  # the largest packet to the subscriber
     clamp_octets: int  # MTU that TCP MSS are clamped to; 0: leave them alone
     ppp_header: bytes

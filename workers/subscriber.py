@@ -1,6 +1,6 @@
 """One session: drives its PPP link, and turns what the link says into forwarding and into messages.
 
-The controller's worker runs it as authenticator; `client` runs the same one as the peer that dials.
+A worker runs it as AUTHENTICATOR; a client that dials runs the same one as PEER.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ from dataclasses import fields
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from shared.ppp.link import Credentials, Link, Side
-
 from shared.ipc import messages as ipc
 from shared.ppp import commands as ppp
 from shared.ppp.frame import Protocol, make_frame
+from shared.ppp.link import Credentials, Link, Side
 from shared.ppp.policy import LinkEnd
 from workers.datapath import Datagram, Datapath
 from workers.session import Network, Prefix, Session
 
 LINK_LOCAL: Final = bytes.fromhex("fe80000000000000")
 EVERYTHING: Final = ("0.0.0.0/0", "::/0")  # what lies behind the end that we dial
-_UNKNOWN: Final = bytes(4)
 
 
 class Subscriber:
@@ -57,11 +55,9 @@ class Subscriber:
             interface_id_taken=interface_id_taken,
         )
         self._side = side
-        self._local_interface_id = local_interface_id
         self._datapath = datapath
         self._transmit = transmit
         self._report = report
-        self._authorization = assigned.authorization
         self._asked: ipc.AuthRequest | None = None  # and not answered yet
         self._wished: ipc.AddressWish | None = None
         self._up_at: float | None = None
@@ -82,14 +78,15 @@ class Subscriber:
         if self._asked is None or self._asked.request_id != decision.request_id:
             return
         self._asked = None
-        if decision.accepted:
-            self._authorization = decision.authorization
-        self._perform(
-            self.link.decide(
-                decision.accepted, decision.message, decision.reason, decision.authorization, now
-            ),
+        commands = self.link.decide(
+            decision.accepted,
+            decision.message,
+            decision.reason,
+            decision.authorization,
             now,
+            decision.request_id,
         )
+        self._perform(commands, now)
 
     def decide_address(self, decision: ipc.AddressDecision, now: float) -> None:
         """Take the answer to an `AddressWish`."""
@@ -140,14 +137,16 @@ class Subscriber:
             self.close(end, reason, now)
 
     def _session_deadline(self) -> float | None:
-        if self._up_at is None or self._authorization is None or not self._authorization.session_timeout_s:
+        grant = self.link.authorization
+        if self._up_at is None or grant is None or not grant.session_timeout_s:
             return None
-        return self._up_at + self._authorization.session_timeout_s
+        return self._up_at + grant.session_timeout_s
 
     def _idle_deadline(self) -> float | None:
-        if self._up_at is None or self._authorization is None or not self._authorization.idle_timeout_s:
+        grant = self.link.authorization
+        if self._up_at is None or grant is None or not grant.idle_timeout_s:
             return None
-        return max(self._up_at, self.session.active_at) + self._authorization.idle_timeout_s
+        return max(self._up_at, self.session.active_at) + grant.idle_timeout_s
 
     # ------------------------------------------------------------------- what the link commands
 
@@ -191,7 +190,8 @@ class Subscriber:
             self._datapath.close_ipv4(self.session)
         elif protocol == Protocol.IPV6CP:
             self._datapath.close_ipv6(self.session)
-        self._report_up()
+        if self.up:
+            self._report_up()
 
     def _report_up(self) -> None:
         ipv4 = self.link.ipv4 if self.session.ipv4 is not None else None
@@ -202,44 +202,35 @@ class Subscriber:
 
     def _ipv4(self) -> Network:
         """Return what IPCP has settled. The end that we dial may send from any address."""
-        service = self._authorization.ipv4 if self._authorization else None
-        peer = self.link.ipv4
-        return self._network(
-            4,
-            Protocol.IPV4,
-            IPv4Address(peer).packed if peer else None,
-            IPv4Address(service.local_address).packed if service else _UNKNOWN,
-        )
+        address = IPv4Address(self.link.ipv4).packed if self.link.ipv4 else None
+        return self._network(4, Protocol.IPV4, address)
 
     def _ipv6(self) -> Network:
         """Return what IPV6CP has settled: a link-local address each (RFC 5072 §5), and the routes."""
         peer = self.link.interface_id
-        return self._network(
-            6,
-            Protocol.IPV6,
-            LINK_LOCAL + peer.to_bytes(8, "big") if peer else None,
-            LINK_LOCAL + self._local_interface_id.to_bytes(8, "big"),
-        )
+        address = LINK_LOCAL + peer.to_bytes(8, "big") if peer else None
+        return self._network(6, Protocol.IPV6, address)
 
-    def _network(self, version: int, protocol: int, address: bytes | None, gateway: bytes) -> Network:
-        grant = self._authorization
+    def _network(self, version: int, protocol: int, address: bytes | None) -> Network:
+        grant = self.link.authorization
         mtu = self._mtu_octets()
         clamp = min(mtu, self.assigned.policy.mru_octets) if grant is None or grant.mss_clamp else 0
-        header = make_frame(protocol, b"", acfc=self.link.send_acfc, pfc=self.link.send_pfc)
+        header = make_frame(protocol, b"", acfc=self.link.acfc, pfc=self.link.pfc)
         routes = tuple(route for route in self._routes if route.version == version)
-        return Network(address, routes, gateway, mtu, clamp, header)
+        return Network(address, routes, mtu, clamp, header)
 
     @property
     def _routes(self) -> tuple[Prefix, ...]:
         if self._side is Side.PEER:
             texts: tuple[str, ...] = EVERYTHING
         else:
-            texts = self._authorization.routes if self._authorization else ()
+            texts = self.link.authorization.routes if self.link.authorization else ()
         return tuple(Prefix.parse(text) for text in texts)
 
     def _mtu_octets(self) -> int:
         """Return the largest packet for the peer: what it can receive, within what the path carries."""
-        limit = self._authorization.mtu_octets if self._authorization else self.assigned.policy.mru_octets
+        grant = self.link.authorization
+        limit = grant.mtu_octets if grant is not None else self.assigned.policy.mru_octets
         return min(limit, self.link.peer_mru)
 
 

@@ -18,16 +18,14 @@ def ipv4(
     address: str | None, *routes: str, mtu: int = 1462, clamp: int = 0, ppp: bytes = FULL_PPP4
 ) -> Network:
     own = ip_address(address).packed if address else None
-    gateway = ip_address("10.0.0.1").packed
-    return Network(own, tuple(Prefix.parse(route) for route in routes), gateway, mtu, clamp, ppp)
+    return Network(own, tuple(Prefix.parse(route) for route in routes), mtu, clamp, ppp)
 
 
 def ipv6(
     address: str | None, *routes: str, mtu: int = 1462, clamp: int = 0, ppp: bytes = FULL_PPP6
 ) -> Network:
     own = ip_address(address).packed if address else None
-    gateway = ip_address("fe80::1").packed
-    return Network(own, tuple(Prefix.parse(route) for route in routes), gateway, mtu, clamp, ppp)
+    return Network(own, tuple(Prefix.parse(route) for route in routes), mtu, clamp, ppp)
 
 
 def session(

@@ -293,7 +293,7 @@ def test_one_with_df_comes_back_as_fragmentation_needed() -> None:  # RFC 1191 Â
     out = down(path, packet(HOST, SUBSCRIBER, octets=1463, dont_fragment=True))
     assert out.datagrams == []
     (error,) = out.packets
-    assert error[12:20] == bytes((10, 0, 0, 1)) + HOST
+    assert error[12:20] == SUBSCRIBER + HOST
     assert error[20:22].hex() == "0304"
     assert error[26:28].hex() == "05b6"
     assert internet_checksum(error[20:]) == 0
