@@ -76,7 +76,14 @@ def _exactly(layout: struct.Struct, value: bytes) -> tuple[Any, ...]:
 
 
 def _integer(layout: struct.Struct) -> Kind:
-    return Kind(lambda value: _exactly(layout, value)[0], layout.pack)
+    octets = layout.size
+
+    def decode(value: bytes) -> int:
+        if len(value) != octets:
+            raise BadLength(f"{len(value)} octets where {octets} belong")
+        return int.from_bytes(value, "big")
+
+    return Kind(decode, layout.pack)
 
 
 def _octets(least: int, most: int = MAX_VALUE_OCTETS) -> Kind:

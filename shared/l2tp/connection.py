@@ -186,6 +186,8 @@ class ControlConnection:
             header, body = decode_control(memoryview(datagram))
         except ProtocolError:
             return []
+        if self.state is TunnelState.RELEASED:
+            return []
         if not self._addressed(header, body, source, now):
             return self._finish(now)
         if not self._admit(header, len(datagram), source, now):
@@ -249,24 +251,22 @@ class ControlConnection:
 
     def _addressed(self, header: ControlHeader, body: memoryview, source: Address, now: float) -> bool:
         """Whether a message is of this tunnel's sequence: by its header, or by an AVP where that has 0."""
-        if self.state is TunnelState.RELEASED:
-            return False
         if header.tunnel_id == self.local_tunnel_id:
             return self.state is not TunnelState.IDLE
         if header.tunnel_id != 0 or not len(body):
             return False
+        if self.state is TunnelState.IDLE:  # the owner has seen that it is an SCCRQ
+            self._deadline = now + self._settings.setup_timeout_s
+            return True
         match decode_leniently(body, self._settings.secret):
             case SCCRQ(assigned_tunnel_id=peer_tunnel_id) as request:
                 return self._requested(request, peer_tunnel_id, source, now)
             case StopCCN(assigned_tunnel_id=peer_tunnel_id):
-                return peer_tunnel_id == self.peer_tunnel_id and self.state is not TunnelState.IDLE
+                return peer_tunnel_id == self.peer_tunnel_id
         return False
 
     def _requested(self, request: SCCRQ, peer_tunnel_id: int, source: Address, now: float) -> bool:
-        """Sort out SCCRQ: the first one, its repetition, a tie with ours, or a peer that has begun anew."""
-        if self.state is TunnelState.IDLE:
-            self._deadline = now + self._settings.setup_timeout_s
-            return True
+        """Sort out another SCCRQ: a repetition, a tie with ours, or a peer that has begun anew."""
         if self.state is TunnelState.WAIT_CTL_CONN:
             return peer_tunnel_id == self.peer_tunnel_id
         if source == self.peer and self.state is TunnelState.WAIT_CTL_REPLY:

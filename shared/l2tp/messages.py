@@ -20,7 +20,7 @@ from shared.l2tp.attributes import (
     Attribute,
     CallErrors,
 )
-from shared.l2tp.avp import AVP, RESERVED, decode_avps
+from shared.l2tp.avp import AVP, HIDDEN, MANDATORY, RESERVED, decode_avps
 from shared.l2tp.hiding import Hider, unhide
 from shared.l2tp.results import DisconnectCause, GeneralError, Q931Cause, Result
 
@@ -255,9 +255,6 @@ class _Scan:
             self.problem = BadMessage(text, error, self)
 
 
-_FIELDS: Final[dict[int, frozenset[str]]] = {
-    kind.TYPE: frozenset(item.name for item in fields(kind) if item.name != "unknown") for kind in _CLASSES
-}
 _REQUIRED: Final[dict[int, tuple[str, ...]]] = {
     kind.TYPE: tuple(item.name for item in fields(kind) if item.default is MISSING) for kind in _CLASSES
 }
@@ -265,6 +262,7 @@ _LAYOUT: Final[dict[int, tuple[tuple[str, Attribute], ...]]] = {
     kind.TYPE: tuple((item.name, BY_FIELD[item.name]) for item in fields(kind) if item.name != "unknown")
     for kind in _CLASSES
 }
+_ROWS: Final = {number: {row.number: row for _, row in layout} for number, layout in _LAYOUT.items()}
 _BY_TYPE: Final = {kind.TYPE: kind for kind in _CLASSES}
 _TYPE_OCTETS: Final = {kind.TYPE: AVP(MESSAGE_TYPE, _U16.pack(kind.TYPE)).encode() for kind in _CLASSES}
 
@@ -312,16 +310,24 @@ def decode_leniently(body: memoryview, secret: bytes | None = None) -> Message |
 
 def _scan(body: memoryview, secret: bytes | None) -> _Scan:
     scan = _Scan()
+    avps = decode_avps(body)
     random_vector: bytes | None = None
     try:
-        for avp in decode_avps(body):
-            if scan.message_type is None:
-                if not _start(scan, avp):
-                    return scan
-            elif avp.attribute == RANDOM_VECTOR and not avp.vendor and not avp.flags & RESERVED:
-                random_vector = avp.value
+        first = next(avps, None)
+        if first is None:
+            scan.blame("a message without AVPs", GeneralError.BAD_VALUE)
+        if first is None or not _start(scan, first):
+            return scan
+        rows = _ROWS.get(scan.message_type or 0, {})
+        for avp in avps:
+            row = rows.get(avp.attribute)
+            if row is None or avp.vendor or avp.flags & RESERVED or row.field in scan.values:
+                if avp.attribute == RANDOM_VECTOR and not avp.vendor and not avp.flags & RESERVED:
+                    random_vector = avp.value
+                else:
+                    _set_aside(scan, avp)
             else:
-                _take(scan, avp, secret, random_vector)
+                _take(scan, row, avp, secret, random_vector)
     except BadLength as error:
         scan.blame(str(error), GeneralError.BAD_LENGTH)
     _check_complete(scan)
@@ -341,39 +347,34 @@ def _start(scan: _Scan, avp: AVP) -> bool:
     return True
 
 
-def _take(scan: _Scan, avp: AVP, secret: bytes | None, random_vector: bytes | None) -> None:
-    """Put one AVP where it belongs; the first of two alike counts."""
-    row = BY_NUMBER.get(avp.attribute)
-    if row is None or avp.vendor or avp.flags & RESERVED:
-        scan.unknown.append(avp)
-        if avp.mandatory:
-            text = f"unknown mandatory AVP {avp.attribute} of vendor {avp.vendor}"
-            scan.blame(text, GeneralError.UNKNOWN_MANDATORY_AVP)
-        return
-    if row.field not in _FIELDS.get(scan.message_type or 0, ()) or row.field in scan.values:
-        scan.unknown.append(avp)  # known, but it means nothing here
-        return
+def _set_aside(scan: _Scan, avp: AVP) -> None:
+    """Keep an AVP that is unknown, means nothing in this message or repeats one: the first of two counts."""
+    scan.unknown.append(avp)
+    known = avp.attribute in BY_NUMBER and not avp.vendor and not avp.flags & RESERVED
+    if avp.mandatory and not known:
+        text = f"unknown mandatory AVP {avp.attribute} of vendor {avp.vendor}"
+        scan.blame(text, GeneralError.UNKNOWN_MANDATORY_AVP)
+
+
+def _take(scan: _Scan, row: Attribute, avp: AVP, secret: bytes | None, random_vector: bytes | None) -> None:
+    """Read the value of an AVP that belongs to this message."""
     try:
-        scan.values[row.field] = row.kind.decode(_reveal(avp, secret, random_vector))
+        value = _reveal(avp, secret, random_vector) if avp.flags & HIDDEN else avp.value
+        scan.values[row.field] = row.kind.decode(value)
     except ProtocolError as error:
         scan.unknown.append(avp)
-        if avp.mandatory:
+        if avp.flags & MANDATORY:
             code = GeneralError.BAD_LENGTH if isinstance(error, BadLength) else GeneralError.BAD_VALUE
             scan.blame(f"{row.name} AVP: {error}", code)
 
 
 def _reveal(avp: AVP, secret: bytes | None, random_vector: bytes | None) -> bytes:
-    if not avp.hidden:
-        return avp.value
     if secret is None:
         raise ProtocolError("it is hidden, and this tunnel has no secret")
     return unhide(avp.attribute, avp.value, secret, random_vector)
 
 
 def _check_complete(scan: _Scan) -> None:
-    if scan.message_type is None:
-        scan.blame("a message without AVPs", GeneralError.BAD_VALUE)
-        return
-    for name in _REQUIRED.get(scan.message_type, ()):
+    for name in _REQUIRED.get(scan.message_type or 0, ()):
         if name not in scan.values:
             scan.blame(f"{BY_FIELD[name].name} AVP is missing", GeneralError.BAD_VALUE)
