@@ -100,7 +100,7 @@ class ControllerLink:
 
     def _schedule(self) -> None:
         """Look at the socket once more, soon: the call just made may have swallowed the edge."""
-        if self._scheduled is None and self._socket.EVENTS & zmq.POLLIN:
+        if self._scheduled is None and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._scheduled = self._loop.call_soon(self._ready)
 
     def _ready(self) -> None:

@@ -27,7 +27,7 @@ from shared.ppp.policy import LinkEnd
 from shared.timers import TimerQueue
 from workers.datapath import Datagram, Datapath, Frame
 from workers.interface_ids import InterfaceIds
-from workers.session import Key, Session
+from workers.session import Key, Session, checked_address
 from workers.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
@@ -96,13 +96,13 @@ class Worker:
 
     def _assign(self, message: SessionAssigned, now: float) -> None:
         key = message.tunnel_id, message.session_id
+        if not 0 <= message.listen < self._listens:
+            raise ValueError(f"there is no listen address {message.listen}")
+        checked_address(message.peer)
         if (old := self.subscribers.get(key)) is not None:
             if old.assigned == message:
                 return  # said twice
             self._forget(old)  # the IDs were given to another call
-        if not 0 <= message.listen < self._listens:
-            log.error("session refused tunnel=%d session=%d: no listen address %d", *key, message.listen)
-            return
         subscriber = Subscriber(
             message,
             self._datapath,
