@@ -198,9 +198,10 @@ class _Driver:
         if failure is None:
             self._report(DialEvent(EventKind.DOWN, "hung up"))
             return None
-        hint = advice(failure, None if self._session.was_up else self._port.last_error)
-        details = {**asdict(failure), "side": failure.side, "advice": hint, "was_up": self._session.was_up}
-        lost = "lost" if self._session.was_up else "refused"
+        was_up = self._session.was_up
+        hint = advice(failure, None if was_up else self._port.last_error, was_up=was_up)
+        details = {**asdict(failure), "side": failure.side, "advice": hint, "was_up": was_up}
+        lost = "lost" if was_up else "refused"
         self._report(DialEvent(EventKind.FAILED, f"{lost}: {failure.text()}\n{hint}", details))
         return failure
 

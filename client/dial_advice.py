@@ -25,6 +25,7 @@ _BY_CDN: Final[dict[int, str]] = {
     CallResult.NO_FACILITIES: "the LNS has no place for such calls at all; see its log",
 }
 _BY_END: Final[dict[int, str]] = {
+    LinkEnd.PEER_TERMINATED: "the LNS had a reason of its own; often --user, the password, or --auth any",
     LinkEnd.AUTHENTICATION_FAILED: _CREDENTIALS,
     LinkEnd.NO_COMMON_AUTHENTICATION: _PROTOCOLS,
     LinkEnd.LCP_TIMEOUT: "the LNS speaks L2TP but PPP gets no answer; see its log",
@@ -37,8 +38,13 @@ _BY_END: Final[dict[int, str]] = {
 }
 
 
-def advice(failure: Failure, network_error: str | None) -> str:
-    """Return one line about what to do next; ``network_error`` is what ICMP or routing said, if anything."""
+def advice(failure: Failure, network_error: str | None, *, was_up: bool = False) -> str:
+    """Return one line about what to do next.
+
+    ``network_error`` is what ICMP or routing said, if anything; ``was_up`` tells a loss from a refusal.
+    """
+    if was_up and failure.by_peer:
+        return "the session was up: see the log of the LNS; --redial dials again by itself"
     if failure.end is not None and failure.end in _BY_END:
         return _BY_END[failure.end]
     if network_error is not None:

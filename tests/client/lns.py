@@ -134,9 +134,10 @@ class MemoryLns:
 
     def _session_up(self, tunnel: ControlConnection, up: SessionUp, now: float) -> None:
         policy = LinkPolicy(authentication=self.authentication)
-        link = Link(policy, Side.AUTHENTICATOR, random=self._random, interface_id_taken=lambda _: False)
         number = up.local_session_id
         address = f"10.0.{number >> 8}.{number & 0xFF}"
+        granted = self._grant("nobody", address) if not self.authentication else None
+        link = Link(policy, Side.AUTHENTICATOR, random=self._random, authorization=granted)
         session = LnsSession(tunnel, number, up.peer_session_id, link, address)
         self.sessions[tunnel.local_tunnel_id, number] = session
         self._perform_link(session, link.open(now), now)
@@ -159,10 +160,13 @@ class MemoryLns:
     def _judge(self, session: LnsSession, request: Authenticate, now: float) -> None:
         good, message = _verify(request)
         session.username = request.username
-        service = IPv4Service("10.255.0.1", session.address, dns=("10.255.0.53",))
-        granted = Authorization(request.username, ipv4=service, ipv6=self.ipv6) if good else None
+        granted = self._grant(request.username, session.address) if good else None
         reason = "" if good else "wrong password"
         self._perform_link(session, session.link.decide(good, message, reason, granted, now), now)
+
+    def _grant(self, username: str, address: str) -> Authorization:
+        service = IPv4Service("10.255.0.1", address, dns=("10.255.0.53",))
+        return Authorization(username, ipv4=service, ipv6=self.ipv6)
 
     def _data(self, datagram: bytes, now: float) -> None:
         header = parse_data_header(datagram)

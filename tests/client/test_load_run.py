@@ -7,6 +7,7 @@ from client.load_run import LoadRun, Phase
 from shared.addresses import Address
 from shared.l2tp.results import CallResult, Result
 from tests.client.lns import LNS, PASSWORD, LnsSession, MemoryLns, World, octets
+from tests.client.messages import kind
 
 HOST = "192.168.22.100"
 
@@ -259,15 +260,3 @@ def test_any_octets_from_the_network_leave_the_run_going() -> None:
         for first in (b"", b"\xc8\x02", b"\x00\x02\x00\x01\x00\x01", b"\xc8\x02\x00\x14\x00\x01\x00\x00"):
             client.run.receive(0, memoryview(bytearray(first + junk)), LNS, client.world.now)
     assert client.run.subscribers.established == 2
-
-
-KINDS = {4: "StopCCN", 14: "CDN"}
-LCP_CODES = {5: "Terminate-Request", 6: "Terminate-Ack"}
-
-
-def kind(datagram: bytes) -> str:
-    """Name the few messages that matter here, from their octets (RFC 2661 §4.4.1, RFC 1661 §5)."""
-    if datagram[0] & 0x80:
-        return KINDS.get(int.from_bytes(datagram[18:20], "big"), "") if len(datagram) >= 20 else "ZLB"
-    frame = datagram[6:]
-    return LCP_CODES.get(frame[4], "") if frame[:4] == b"\xff\x03\xc0\x21" else ""
