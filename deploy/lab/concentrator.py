@@ -30,6 +30,7 @@ class Concentrator:
         self.file = self.folder / "culvert.toml"
         paths = f'\n[paths]\nruntime = "{self.runtime}"\nstate = "{self.folder / "state"}"\n'
         log = "" if "[log]" in configuration else f'\n[log]\nlevel = "{log_level}"\n'
+        self.file.touch(mode=0o600)
         self.file.write_text(configuration + log + paths)
         self.process = Running(
             namespace, [culvert_program(), "run", "-c", str(self.file)], self.folder / "culvert.log"
