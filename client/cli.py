@@ -1,18 +1,21 @@
-"""The commands ``culvert dial`` and ``culvert load``; what they do is imported late, for a quick --help."""
+"""The commands ``culvert dial`` and ``culvert load``; what they do is imported late, for a quick --help.
+
+`ConfigError` and `SystemRefused` are for the caller to show, with exit status 2 and 1.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
 from client.dial_options import DialOptions
 from client.load_options import LoadOptions, TrafficOptions
 from client.passwords import read_secret
-from shared.errors import ConfigError, SystemRefused
+from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from client.dial import DialEvent
@@ -108,30 +111,27 @@ def dial(
     StopCCN. Exit status 0 after that, 1 when the LNS refused us or the session was lost (the reason says
     which side ended it, with which code, and what to do), 2 on options that make no sense.
     """
-    try:
-        options = DialOptions(
-            lns=lns,
-            user=user,
-            password=read_secret("password", password, password_file, "CULVERT_PASSWORD") or "",
-            secret=_octets(read_secret("secret", secret, secret_file, "CULVERT_SECRET")),
-            port=port,
-            bind=bind,
-            authentication=_protocols(auth),
-            tun=tun,
-            routes=tuple(route or ()),
-            default_route=default_route,
-            mtu_octets=mtu,
-            ipv6=ipv6,
-            redial_s=redial,
-            hello_interval_s=hello,
-            echo_interval_s=echo,
-            timeout_s=timeout,
-        )
-        from client.dial import run  # noqa: PLC0415  uvloop and pyroute2 are not needed for --help
+    options = DialOptions(
+        lns=lns,
+        user=user,
+        password=read_secret("password", password, password_file, "CULVERT_PASSWORD") or "",
+        secret=_octets(read_secret("secret", secret, secret_file, "CULVERT_SECRET")),
+        port=port,
+        bind=bind,
+        authentication=_protocols(auth),
+        tun=tun,
+        routes=tuple(route or ()),
+        default_route=default_route,
+        mtu_octets=mtu,
+        ipv6=ipv6,
+        redial_s=redial,
+        hello_interval_s=hello,
+        echo_interval_s=echo,
+        timeout_s=timeout,
+    )
+    from client.dial import run  # noqa: PLC0415  uvloop and pyroute2 are not needed for --help
 
-        good = run(options, _print_json if json_status else _print_text)
-    except (ConfigError, SystemRefused) as error:
-        _fail(error)
+    good = run(options, _print_json if json_status else _print_text)
     raise typer.Exit(0 if good else 1)
 
 
@@ -191,28 +191,25 @@ def load(
     any session failed or was lost, or any packet was lost (but see --allow-loss), corrupt or at the wrong
     subscriber; 2 on options that make no sense.
     """
-    try:
-        options = LoadOptions(
-            lns=lns,
-            port=port,
-            tunnels=tunnels,
-            sessions=sessions,
-            user=user,
-            password=read_secret("password", password, password_file, "CULVERT_PASSWORD") or "",
-            authentication=_protocols(auth),
-            secret=_octets(read_secret("secret", secret, secret_file, "CULVERT_SECRET")),
-            rate_per_s=rate,
-            hold_s=hold,
-            traffic=None if traffic is None else TrafficOptions(traffic, pps, size, allow_loss),
-            ports=ports,
-            bind=bind,
-            timeout_s=timeout,
-            hello_interval_s=hello,
-            echo_interval_s=echo,
-        )
-        good = _load(options, json_to, verbose=verbose)
-    except (ConfigError, SystemRefused) as error:
-        _fail(error)
+    options = LoadOptions(
+        lns=lns,
+        port=port,
+        tunnels=tunnels,
+        sessions=sessions,
+        user=user,
+        password=read_secret("password", password, password_file, "CULVERT_PASSWORD") or "",
+        authentication=_protocols(auth),
+        secret=_octets(read_secret("secret", secret, secret_file, "CULVERT_SECRET")),
+        rate_per_s=rate,
+        hold_s=hold,
+        traffic=None if traffic is None else TrafficOptions(traffic, pps, size, allow_loss),
+        ports=ports,
+        bind=bind,
+        timeout_s=timeout,
+        hello_interval_s=hello,
+        echo_interval_s=echo,
+    )
+    good = _load(options, json_to, verbose=verbose)
     raise typer.Exit(0 if good else 1)
 
 
@@ -231,12 +228,6 @@ def _load(options: LoadOptions, json_to: str | None, *, verbose: bool) -> bool:
             _write_json(stream, summary.report())
     typer.echo(describe(summary), err=json_to == "-")
     return summary.ok
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to ``app``."""
-    app.command("dial")(dial)
-    app.command("load")(load)
 
 
 def _protocols(auth: str) -> tuple[str, ...]:
@@ -260,8 +251,3 @@ def _print_json(event: DialEvent) -> None:
 def _write_json(stream: TextIO, value: object, indent: int | None = 2) -> None:
     stream.write(json.dumps(value, indent=indent) + "\n")
     stream.flush()
-
-
-def _fail(error: ConfigError | SystemRefused) -> NoReturn:
-    typer.echo(str(error), err=True)
-    raise typer.Exit(2 if isinstance(error, ConfigError) else 1)

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from time import monotonic
 from typing import Final
 
 import uvloop
@@ -49,7 +50,10 @@ async def run_in_loop(options: LoadOptions, progress: Progress | None = None) ->
 
 
 class _Driver:
-    """Gives a `LoadRun` the loop's time, the sockets' datagrams and the operator's signals."""
+    """Gives a `LoadRun` the time, the sockets' datagrams and the operator's signals.
+
+    uvloop counts on the same monotonic clock, but in whole milliseconds, too coarse to measure with.
+    """
 
     def __init__(
         self, options: LoadOptions, lns: Address, ports: Sequence[Port], progress: Progress | None
@@ -60,11 +64,12 @@ class _Driver:
         self._run = LoadRun(options, lns, ports, random=secrets.token_bytes)
         self._alarm = Alarm(self._loop, self._run.timers, self._ring)
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._began_at = self._loop.time()
+        self._began_at = 0.0
+        self._interrupted = False
 
     async def until_over(self) -> Summary:
         """Begin, and return the summary at the end."""
-        self._began_at = self._loop.time()
+        self._began_at = monotonic()
         with self._watching(), self._signals():
             self._run.begin(self._began_at)
             self._alarm.arm()
@@ -80,24 +85,25 @@ class _Driver:
         return summary
 
     def _drain(self, index: int) -> None:
-        now = self._loop.time()
-        self._ports[index].drain(lambda datagram, source: self._run.receive(index, datagram, source, now))
+        receive = self._run.receive
+        self._ports[index].drain(lambda datagram, source: receive(index, datagram, source, monotonic()))
         self._alarm.arm()
 
     def _ring(self, now: float) -> None:
-        self._run.handle_timers(now)
+        self._run.handle_timers(max(now, monotonic()))
         if self._run.phase is Phase.OVER and not self._over.done():
             self._over.set_result(None)
 
     def _interrupt(self) -> None:
-        if self._run.summary.interrupted and not self._over.done():
+        if self._interrupted and not self._over.done():
             self._over.set_result(None)
-        self._run.interrupt(self._loop.time())
+        self._interrupted = True
+        self._run.interrupt(monotonic())
         self._alarm.arm()
 
     async def _report_each_second(self) -> None:
         while self._progress is not None:
-            self._progress(self._run, self._loop.time() - self._began_at)
+            self._progress(self._run, monotonic() - self._began_at)
             await asyncio.sleep(_PROGRESS_S)
 
     @contextlib.contextmanager

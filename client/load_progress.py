@@ -76,4 +76,6 @@ def describe(summary: Summary) -> str:
         lines.append(f"{_traffic(summary.traffic)}, {summary.traffic.lost} lost")
     closed = ", ".join(f"{count} {outcome}" for outcome, count in summary.tunnels_closed.items())
     lines.append(f"tunnels closed: {closed or 'none'}")
+    if summary.network_error is not None and not summary.ok:
+        lines.append(f"the network said: {summary.network_error}")
     return "\n".join(lines + [f"PROBLEM: {problem}" for problem in summary.problems])

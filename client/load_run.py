@@ -149,10 +149,14 @@ class LoadRun:
             return
         self.phase = Phase.HOLD
         self._phase_ends_at = now + (self._options.hold_s if self.subscribers.established else 0)
-        self.summary.setup_s = self.subscribers.last_up_at - self._began_at
+        self._take_setup_time()
         if self._traffic is not None:
             self._traffic.start(self.subscribers.senders(self._traffic), now, self._phase_ends_at)
             self.timers.set(Due.TRAFFIC, now)
+
+    def _take_setup_time(self) -> None:
+        if self.summary.up:
+            self.summary.setup_s = self.subscribers.last_up_at - self._began_at
 
     def _check_hold(self, now: float) -> None:
         if now >= self._phase_ends_at:
@@ -187,8 +191,7 @@ class LoadRun:
     def _begin_closing(self, now: float) -> None:
         self.phase = Phase.CLOSING
         self.subscribers.closing = True
-        if not self.summary.setup_s:
-            self.summary.setup_s = max(self.subscribers.last_up_at - self._began_at, 0.0)
+        self._take_setup_time()
         self._steps = self._closing_steps()
         self._next_step_at = now
         self._close_some(now)
