@@ -6,15 +6,16 @@ import json
 import re
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.lab.namespaces import Namespace
 from deploy.lab.processes import LabFailure, Running, culvert_program, wait_for
 
-READY_URL: Final = "http://127.0.0.1:9170/readyz"
+_HTTP: Final = ("127.0.0.1", 9170)
 
 
 class Concentrator:
@@ -47,10 +48,19 @@ class Concentrator:
         if (status := self.process.status()) is not None:
             raise LabFailure(f"culvert run has ended with status {status}")
         try:
-            self.namespace.call(lambda: urllib.request.urlopen(READY_URL, timeout=2).read())
-        except (urllib.error.URLError, OSError):
+            return self.http_status("/readyz") == HTTPStatus.OK
+        except (OSError, HTTPException):
             return False
-        return True
+
+    def http_status(self, path: str) -> int:
+        """Return the status of a page of the HTTP listener, whose default address is taken."""
+
+        def ask() -> int:
+            with closing(HTTPConnection(*_HTTP, timeout=2)) as connection:
+                connection.request("GET", path)
+                return connection.getresponse().status
+
+        return self.namespace.call(ask)
 
     def command(self, *arguments: str, check: bool = True) -> str:
         """Return what ``culvert ARGUMENTS`` prints, told where this concentrator's socket is."""
