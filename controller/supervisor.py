@@ -15,7 +15,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -30,17 +30,20 @@ log = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SOCKET_PATH_OCTETS: Final = 107  # of struct sockaddr_un (unix(7))
-_OWN_FILES: Final = ("workers.sock", "admin.sock", "lock")
+_SOCKETS: Final = ("workers.sock", "admin.sock")
+_LOCK: Final = "lock"
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def run(config_file: Path, config: Config) -> int:
+def run(config_file: Path, config: Config, overrides: Mapping[str, str]) -> int:
     """Serve until told to stop, and return the exit status. Raises `SystemRefused` before anything runs.
 
-    ``config`` is what stands in ``config_file``; the controller reads that by itself.
+    ``config`` is what stands in ``config_file``, changed by ``overrides`` (keys such as "paths.runtime"); the
+    controller reads it by itself.
     """
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(hold_runtime(config.paths.runtime).close)
+        cleanup.callback(_remove_sockets, config.paths.runtime)
         signals = cleanup.enter_context(signal_pipe())
         opened = open_descriptors(config, cleanup)
         if config.nat.masquerade:
@@ -49,7 +52,10 @@ def run(config_file: Path, config: Config) -> int:
         if forwarding_is_off():
             log.warning("this machine routes no IPv4: sysctl -w net.ipv4.ip_forward=1")
         said = json.dumps(opened.describe(), separators=(",", ":"))
-        controller = opened.controller(("--config", str(config_file.resolve()), "--descriptors", said))
+        options = [part for key, value in overrides.items() for part in (f"--{key}", value)]
+        controller = opened.controller(
+            ("--config", str(config_file.resolve()), "--descriptors", said, *options)
+        )
         workers = [opened.worker(index, config) for index in range(config.workers.count)]
         return serve(controller, workers, signals)
 
@@ -144,14 +150,14 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 def hold_runtime(folder: Path) -> Lock:
     """Make the runtime folder, ours alone, and lock it for as long as this process lives."""
-    for name in _OWN_FILES:
+    for name in _SOCKETS:
         if len(str(folder / name).encode()) > _SOCKET_PATH_OCTETS:
             raise SystemRefused(f"{folder}: too long for sockets in it; set a shorter runtime under [paths]")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_mode & 0o077:
             _close_to_others(folder)
-        return Lock(folder / "lock")
+        return Lock(folder / _LOCK)
     except BlockingIOError as error:
         raise SystemRefused(
             f"another culvert runs with {folder}; stop it, or set another runtime under [paths]"
@@ -164,7 +170,7 @@ def hold_runtime(folder: Path) -> Lock:
 
 def _close_to_others(folder: Path) -> None:
     """Give ``folder`` mode 0700, unless it is plainly there for other things too, as /run and /tmp are."""
-    if strangers := sorted(entry.name for entry in folder.iterdir() if entry.name not in _OWN_FILES):
+    if strangers := sorted(entry.name for entry in folder.iterdir() if entry.name not in {*_SOCKETS, _LOCK}):
         raise SystemRefused(
             f"{folder}: holds {strangers[0]!r} and lets others in; set a runtime of its own under [paths]"
         )
@@ -185,6 +191,12 @@ class Lock:
     def close(self) -> None:
         """Give it up."""
         os.close(self._descriptor)
+
+
+def _remove_sockets(folder: Path) -> None:
+    """Remove what a killed controller has left, so that `culvert show` says that nothing runs."""
+    for name in _SOCKETS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _remove_masquerade() -> None:

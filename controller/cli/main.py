@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -15,6 +16,16 @@ from shared.errors import ConfigError, CulvertError
 
 # These commands need nothing of the client, whose import costs time.
 _WITHOUT_CLIENT: Final = {"run", "check", "show", "terminate", "disconnect", "mtu"}
+
+Runtime = Annotated[
+    Path | None, typer.Option("--runtime", metavar="DIR", help="Folder of the sockets, instead of [paths].")
+]
+State = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="Folder of what survives, instead of [paths].")
+]
+LogLevel = Annotated[
+    str | None, typer.Option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")
+]
 
 
 def main() -> NoReturn:
@@ -75,7 +86,12 @@ def culvert(
     """Culvert, an L2TP concentrator (LNS) and its client."""
 
 
-def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def run(
+    config: ConfigFile = DEFAULT_CONFIG,
+    runtime: Runtime = None,
+    state: State = None,
+    log_level: LogLevel = None,
+) -> None:
     """Run the concentrator.
 
     Starts a controller and the workers, and starts them again whenever one dies. Ends on SIGTERM or
@@ -85,9 +101,11 @@ def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from shared.config.model import load  # noqa: PLC0415
     from system import log  # noqa: PLC0415
 
-    loaded = load(config)
+    flags = {"paths.runtime": runtime, "paths.state": state, "log.level": log_level}
+    given = {key: _absolute(value) for key, value in flags.items() if value is not None}
+    loaded = load(config, overrides=given)
     log.configure(loaded.log.level, "supervisor")
-    raise typer.Exit(supervisor.run(config, loaded))
+    raise typer.Exit(supervisor.run(config, loaded, given))
 
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
@@ -106,6 +124,10 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
         f"Pools: {len(loaded.pool)}; profiles: {len(loaded.profile)}; users: {len(loaded.user)}; "
         f"peers: {len(loaded.peer)}."
     )
+
+
+def _absolute(value: Path | str) -> str:
+    return str(value.absolute()) if isinstance(value, Path) else value
 
 
 def _complain(*lines: str) -> None:
