@@ -120,7 +120,7 @@ class Calls:
     def violated(self, header: ControlHeader, error: BadMessage) -> None:
         """End the call in one of whose messages the peer went wrong (§4.1)."""
         result = Result(CallResult.GENERAL_ERROR, error.error, str(error))
-        peer_session_id = error.assigned_session_id or 0
+        peer_session_id = error.assigned_session_id
         call = (
             self.sessions.get(header.session_id)
             or self._offers.get(peer_session_id)

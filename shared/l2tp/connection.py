@@ -336,6 +336,8 @@ class ControlConnection:
     def _violated(self, header: ControlHeader, error: BadMessage, now: float) -> None:
         if self.state is TunnelState.STOPPING:
             return
+        if not self.peer_tunnel_id:
+            self._tunnel.peer_tunnel_id = error.assigned_tunnel_id
         if error.ends_session and self.state is TunnelState.ESTABLISHED:
             self._calls.violated(header, error)
         else:

@@ -225,15 +225,24 @@ SESSION_TYPES: Final = frozenset(range(7, 17))
 class BadMessage(ProtocolError):
     """A message that ends its session or its tunnel (RFC 2661 §4.1, §7.1).
 
-    ``error`` is the Error Code to answer with. ``message_type`` is None where not even that can be read;
-    ``assigned_session_id`` is the peer's, where the message says it.
+    ``error`` is the Error Code to answer with; ``message_type`` is None where not even that can be read.
     """
 
     def __init__(self, text: str, error: int, scan: _Scan) -> None:
         super().__init__(text)
         self.error = error
         self.message_type = scan.message_type
-        self.assigned_session_id: int | None = scan.values.get("assigned_session_id")
+        self._values = scan.values
+
+    @property
+    def assigned_session_id(self) -> int:
+        """The peer's session ID, 0 where the message does not say it."""
+        return int(self._values.get("assigned_session_id", 0))
+
+    @property
+    def assigned_tunnel_id(self) -> int:
+        """The peer's tunnel ID, 0 where the message does not say it."""
+        return int(self._values.get("assigned_tunnel_id", 0))
 
     @property
     def ends_session(self) -> bool:
