@@ -109,7 +109,8 @@ class WorkerLoop:
     def _heartbeat(self) -> None:
         self._next_heartbeat = max(self._next_heartbeat + HEARTBEAT_S, self._loop.time())
         self._loop.call_at(self._next_heartbeat, self._heartbeat)
-        self._worker.heartbeat()
+        controller = self._controller
+        self._worker.heartbeat((("ipc_refused", controller.refused), ("ipc_dropped", controller.dropped)))
 
 
 def _pump(datapath: Datapath, descriptors: Descriptors) -> Pump:

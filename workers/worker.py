@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -100,7 +101,7 @@ class Worker:
             raise ValueError(f"there is no listen address {message.listen}")
         checked_address(message.peer)
         if (old := self.subscribers.get(key)) is not None:
-            if old.assigned == message:
+            if _same_call(old, message):
                 return  # said twice
             self._forget(old)  # the IDs were given to another call
         subscriber = Subscriber(
@@ -163,12 +164,11 @@ class Worker:
         """Return who we are and what we run."""
         return Hello(self._index, self._pid, self._datapath.NAME, (), tuple(self.subscribers))
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, more_totals: tuple[tuple[str, int], ...] = ()) -> None:
         """Report totals, the digest, and the sessions that have moved packets since the last time."""
         rows = tuple(self._changed_sessions())
-        message = Counters(
-            self.epoch, session_digest(set(self.subscribers)), self._datapath.counters.totals(), rows
-        )
+        totals = self._datapath.counters.totals() + more_totals
+        message = Counters(self.epoch, session_digest(set(self.subscribers)), totals, rows)
         if self._report(message):
             for row in rows:
                 self._reported[row.tunnel_id, row.session_id] = row.rx_packets + row.tx_packets
@@ -213,6 +213,16 @@ class Worker:
             self._interface_ids.release(key)
             self._reported.pop(key, None)
         subscriber.abandon()
+
+
+def _same_call(subscriber: Subscriber, message: SessionAssigned) -> bool:
+    """Whether ``message`` is about the call that ``subscriber`` runs, whose peer may have moved since.
+
+    Any other difference counts, the peer's address above all: many clients call themselves 1 and 1, and
+    none may inherit the link that another has authenticated.
+    """
+    known = replace(subscriber.assigned, peer=subscriber.session.peer, authorization=message.authorization)
+    return known == message
 
 
 def _row(session: Session) -> SessionCounters:

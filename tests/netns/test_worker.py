@@ -266,6 +266,12 @@ def test_any_octets_on_its_sockets_leave_the_session_up(up: Bench) -> None:
     assert " 0% packet loss" in up.ping(up.cpe, "192.168.22.100")
     assert up.log.read_text().count("ignored octets") <= 4
 
+    def counted() -> bool:
+        totals = [dict(message.totals) for message in up.messages if isinstance(message, Counters)]
+        return bool(totals) and totals[-1]["ipc_refused"] == 600
+
+    up.until(counted, "600 messages refused")
+
 
 def test_a_new_controller_is_told_what_runs(up: Bench) -> None:
     up.messages.clear()
@@ -321,3 +327,10 @@ def test_sigterm_ends_it_quietly_and_sigint_does_not(bench: Bench) -> None:
     bench.worker.send_signal(signal.SIGTERM)
     assert bench.worker.wait(10) == 0
     assert "Traceback" not in bench.log.read_text()
+
+
+def test_a_worker_whose_tun_has_been_deleted_says_so_and_ends(bench: Bench) -> None:
+    bench.start()
+    bench.lns.ip("link delete culvert0")
+    assert bench.worker.wait(10) == 1
+    assert "the TUN device is gone" in bench.log.read_text()

@@ -134,6 +134,7 @@ def test_a_session_assigned_twice_goes_on_and_one_with_reused_ids_begins_anew() 
     exchange = dialled()
     before = exchange.worker.subscribers[1, 2]
     exchange.worker.receive(assigned(), 1.0)
+    exchange.worker.receive(assigned(authorization=GRANT), 1.0)
     assert exchange.worker.subscribers[1, 2] is before
     exchange.worker.receive(assigned(peer=ELSEWHERE), 1.0)
     assert exchange.worker.subscribers[1, 2] is not before
@@ -145,6 +146,8 @@ def test_a_peer_that_has_moved_is_answered_at_its_new_address() -> None:
     exchange = dialled()
     exchange.worker.receive(PeerConfirmed(1, ELSEWHERE), 1.0)
     assert exchange.datapath.sessions[1, 2].peer == ELSEWHERE
+    exchange.worker.receive(assigned(peer=ELSEWHERE), 1.0)  # the same call, said again
+    assert exchange.worker.subscribers[1, 2].up
 
 
 def test_a_new_controller_hears_all_over_again() -> None:
