@@ -117,12 +117,12 @@ class PapAuthenticator(Authenticator):
         if packet.code != PapCode.REQUEST:
             return []
         name, password = decode_request(packet.body)
+        if self._asked is not None and packet.body != memoryview(self._body):
+            return []
         self._identifier = packet.identifier
         if self._verdict is not None:
             return [self._tell()]
-        if self._asked is None:
-            return self._ask(packet, PAP, name, b"", password, now)
-        return self._repeat(now) if packet.body == memoryview(self._body) else []
+        return self._ask(packet, PAP, name, b"", password, now) if self._asked is None else self._repeat(now)
 
     def _tell(self) -> bytes:
         verdict = self._verdict or Judged(accepted=False, message="")

@@ -32,6 +32,7 @@ from shared.ppp.terms import Terms
 _SILENT: Final = DATA_PROTOCOLS | {Protocol.PAP, Protocol.CHAP}  # known, so never Protocol-Rejected
 _ECHOES: Final = frozenset({Code.ECHO_REQUEST, Code.ECHO_REPLY})
 _UNREACHABLE: Final = frozenset({LinkEnd.LCP_TIMEOUT, LinkEnd.ECHO_LOST, LinkEnd.LOOPED_BACK})
+_UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _MAX_RESTARTS: Final = 10  # of LCP or an NCP after it was Opened ...
 _RESTARTS_WITHIN_S: Final = 60.0  # ... in this time
 
@@ -174,8 +175,8 @@ class Phases:
         RFC 1661 §3.7 would wait, lest our Terminate-Ack be lost: the CDN that follows tells the peer too.
         """
         if self._ending is None:
-            reason = f"the peer terminated the link: {text}" if text else "the peer terminated the link"
-            self._ending = link_down(LinkEnd.PEER_TERMINATED, reason)
+            told = f": {text}" if text and _UNREADABLE not in text else ""  # Windows sends no text
+            self._ending = link_down(LinkEnd.PEER_TERMINATED, f"the peer terminated the link{told}")
         self._finish(now)
 
     def _protocol_rejected(self, protocol: int, now: float) -> None:

@@ -135,7 +135,8 @@ class Wire:
 
     drop: float = 0.0
     duplicate: float = 0.0
-    max_delay_s: float = 0.001
+    delay_s: float = 0.001
+    jitter_s: float = 0.0  # more than nothing reorders
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -145,7 +146,7 @@ class Wire:
         if self._random.random() < self.drop:
             return []
         copies = 2 if self._random.random() < self.duplicate else 1
-        return [self._random.uniform(0.0, self.max_delay_s) for _ in range(copies)]
+        return [self.delay_s + self._random.uniform(0.0, self.jitter_s) for _ in range(copies)]
 
 
 @dataclass(order=True)
