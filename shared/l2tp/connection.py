@@ -9,7 +9,7 @@ from shared.addresses import Address
 from shared.errors import ProtocolError
 from shared.l2tp.actions import Abandon, Action, Refuse, Remark, Send, Up
 from shared.l2tp.calls import Calls
-from shared.l2tp.channel import Arrival, ReliableChannel
+from shared.l2tp.channel import Arrival
 from shared.l2tp.commands import (
     CallOffered,
     Command,
@@ -22,8 +22,7 @@ from shared.l2tp.commands import (
     TunnelDown,
     TunnelUp,
 )
-from shared.l2tp.header import ControlHeader, decode_control, is_control
-from shared.l2tp.hiding import RANDOM_VECTOR_OCTETS, Hider
+from shared.l2tp.header import ControlHeader, decode_control
 from shared.l2tp.messages import (
     HELLO,
     SCCCN,
@@ -35,7 +34,6 @@ from shared.l2tp.messages import (
     UnknownMessage,
     decode_leniently,
     decode_message,
-    encode_message,
 )
 from shared.l2tp.path import Path
 from shared.l2tp.results import (
@@ -47,7 +45,9 @@ from shared.l2tp.results import (
 )
 from shared.l2tp.session import CallInfo, CallPhase, CallState
 from shared.l2tp.settings import FULL_CYCLE_S, ConnectionSettings, Role
+from shared.l2tp.transport import Transport
 from shared.l2tp.tunnel import Tunnel, TunnelState
+from shared.l2tp.unaddressed import read_sccrq, read_stop
 
 __all__ = [
     "CallInfo",
@@ -98,9 +98,9 @@ class ControlConnection:
         "_heard",
         "_out",
         "_path",
-        "_random",
         "_settings",
         "_suspicion",
+        "_transport",
         "_tunnel",
         "_up_since",
         "role",
@@ -117,12 +117,12 @@ class ControlConnection:
     ) -> None:
         self.role = role
         self._settings = settings
-        self._random = random
         self._out: list[Command] = []
         self._tunnel = Tunnel(settings, local_tunnel_id, random)
-        self._channel = ReliableChannel(settings)
         self._calls = Calls(settings, role, self._send, self._emit)
         self._path = Path(peer, settings.amplification, proven=role is Role.LAC)
+        self._transport = Transport(settings, self._path, random, self._emit)
+        self._channel = self._transport.channel
         self._deadline: float | None = None  # of establishment, or of the state kept after StopCCN
         self._heard = 0.0
         self._up_since = 0.0
@@ -229,8 +229,8 @@ class ControlConnection:
 
     def probe(self, source: Address, now: float) -> list[Command]:
         """Data for this tunnel came from ``source``, which is not its peer: find out whether it moved."""
-        if source != self.peer:
-            self._probe(source, 0, now)
+        if source != self.peer and self.state is TunnelState.ESTABLISHED:
+            self._transport.probe(source, 0, now)
         return self._finish(now)
 
     def handle_timer(self, now: float) -> list[Command]:
@@ -279,16 +279,11 @@ class ControlConnection:
         """Whether to act on a message from ``source``: it is the peer's address, or has just become it."""
         if not self._channel.may_acknowledge(header.nr):
             return False
-        if source == self.peer:
-            return True
-        if self.state is TunnelState.WAIT_CTL_REPLY:  # an LNS may answer from another port (§8.1)
-            return source[0] == self.peer[0] and self._move(source)
-        if self.state is not TunnelState.ESTABLISHED or not self._channel.near_window(header.ns):
-            return False
-        if self._path.proves(source, self._channel.oldest_ns, header.nr):
-            return self._move(source)
-        self._probe(source, octets, now)
-        return False
+        if self.state is TunnelState.ESTABLISHED:
+            return self._transport.admits(header, octets, source, now)
+        if self.state is TunnelState.WAIT_CTL_REPLY and source != self.peer:
+            return source[0] == self.peer[0] and self._transport.move(source)  # §8.1: from another port
+        return source == self.peer
 
     def _acknowledged(self) -> None:
         """The peer has acknowledged something of ours, from its own address."""
@@ -305,7 +300,7 @@ class ControlConnection:
             while (early := self._channel.pop_early(now)) is not None:
                 self._deliver(early[0], memoryview(early[1]), now)
         elif arrival is Arrival.DUPLICATE and not self._path.proven:
-            self._repeat_reply()
+            self._transport.repeat_reply()
 
     def _deliver(self, header: ControlHeader, body: memoryview, now: float) -> None:
         """Act on the next message in order."""
@@ -366,16 +361,6 @@ class ControlConnection:
 
     # A peer that has moved, or begun anew.
 
-    def _probe(self, source: Address, octets: int, now: float) -> None:
-        established = self.state is TunnelState.ESTABLISHED
-        if established and self._path.nominate(source, octets, now) and self._channel.idle:
-            self._send(0, HELLO())
-
-    def _move(self, source: Address) -> bool:
-        self._path.move(source)
-        self._emit(PeerMoved(source))
-        return True
-
     def _suspect_restart(self, now: float) -> None:
         """A peer that has lost its state requests the tunnel again under the same ID: ask whether it lives.
 
@@ -405,7 +390,7 @@ class ControlConnection:
         self._tunnel.state = TunnelState.STOPPING
         self._deadline = now + FULL_CYCLE_S
         if not self._path.proven:
-            self._flush(now)
+            self._transport.flush(now)
             self._release()
 
     def _stopped(self, message: StopCCN, now: float) -> None:
@@ -461,67 +446,19 @@ class ControlConnection:
             if self._suspicion < 0:
                 self._lost("the peer has restarted")
                 return
-        datagram = self._channel.retransmit(now)
-        self._transmit(datagram)
-        candidate = self._path.also_to(self._channel.oldest_ns, len(datagram))
-        if candidate is not None:
-            self._emit(Transmit(datagram, candidate))
-
-    def _repeat_reply(self) -> None:
-        """Answer a repeated SCCRQ with SCCRP: a ZLB would end its repetition, and our credit with it."""
-        reply = self._channel.repeat()
-        if reply is not None:
-            self._transmit(reply)
+        self._transport.retransmit(now)
 
     # Sending.
 
     def _send(self, peer_session_id: int, message: Message) -> None:
-        secret = self._settings.secret
-        hider = (
-            Hider(secret, self._random(RANDOM_VECTOR_OCTETS)) if secret and self._settings.hide_avps else None
-        )
-        self._channel.enqueue(peer_session_id, encode_message(message, hider))
+        self._transport.send(peer_session_id, message)
 
     def _emit(self, command: Command) -> None:
         self._out.append(command)
 
-    def _transmit(self, datagram: bytes) -> None:
-        if self._path.may_send(len(datagram)):
-            self._out.append(Transmit(datagram, self.peer))
-
-    def _flush(self, now: float) -> None:
-        for datagram in self._channel.flush(now):
-            self._transmit(datagram)
-
     def _finish(self, now: float) -> list[Command]:
         """Send what may go and hand over everything that was gathered."""
         if self.state is not TunnelState.RELEASED:
-            self._flush(now)
+            self._transport.flush(now)
         commands, self._out = self._out, []
         return commands
-
-
-def read_sccrq(datagram: bytes | memoryview, secret: bytes | None = None) -> SCCRQ | None:
-    """Return the SCCRQ in a datagram for tunnel ID 0, None where there is none: before any state exists.
-
-    What is wrong with it beyond its required AVPs is for `ControlConnection.receive` to find. ``secret`` is
-    needed only where the peer hides the Assigned Tunnel ID.
-    """
-    message = _read_unaddressed(datagram, secret)
-    return message if isinstance(message, SCCRQ) else None
-
-
-def read_stop(datagram: bytes | memoryview, secret: bytes | None = None) -> StopCCN | None:
-    """Return the StopCCN in a datagram for tunnel ID 0: ``assigned_tunnel_id`` tells whose it is (§4.4.3)."""
-    message = _read_unaddressed(datagram, secret)
-    return message if isinstance(message, StopCCN) else None
-
-
-def _read_unaddressed(datagram: bytes | memoryview, secret: bytes | None) -> Message | None:
-    if not is_control(datagram):
-        return None
-    try:
-        header, body = decode_control(memoryview(datagram))
-    except ProtocolError:
-        return None
-    return decode_leniently(body, secret) if header.tunnel_id == 0 and len(body) else None
