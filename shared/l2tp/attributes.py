@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.errors import BadLength, BadValue
-from shared.l2tp.avp import AVP, HIDDEN, MANDATORY, MAX_VALUE_OCTETS
+from shared.l2tp.avp import HIDDEN, MANDATORY, MAX_VALUE_OCTETS, encode_avp
 from shared.l2tp.hiding import Hider
 from shared.l2tp.results import DisconnectCause, Q931Cause, Result
 
@@ -65,8 +65,8 @@ class Attribute:
         octets = self.kind.encode(value)
         flags = MANDATORY if self.mandatory else 0
         if hider is not None and self.hideable and len(octets) + 2 <= MAX_VALUE_OCTETS:
-            return AVP(self.number, hider.hide(self.number, octets), 0, flags | HIDDEN).encode()
-        return AVP(self.number, octets, 0, flags).encode()
+            return encode_avp(self.number, hider.hide(self.number, octets), flags | HIDDEN)
+        return encode_avp(self.number, octets, flags)
 
 
 def _exactly(layout: struct.Struct, value: bytes) -> tuple[Any, ...]:

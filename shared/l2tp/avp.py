@@ -38,10 +38,14 @@ class AVP(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the octets of this AVP; raises `BadLength` over 1,017 octets of value."""
-        if len(self.value) > MAX_VALUE_OCTETS:
-            raise BadLength(f"AVP {self.attribute}: {len(self.value)} octets, {MAX_VALUE_OCTETS} fit")
-        first = self.flags | (_HEADER.size + len(self.value))
-        return _HEADER.pack(first, self.vendor, self.attribute) + self.value
+        return encode_avp(self.attribute, self.value, self.flags, self.vendor)
+
+
+def encode_avp(attribute: int, value: bytes, flags: int = MANDATORY, vendor: int = 0) -> bytes:
+    """Return the octets of an AVP; raises `BadLength` over 1,017 octets of ``value``."""
+    if len(value) > MAX_VALUE_OCTETS:
+        raise BadLength(f"AVP {attribute}: {len(value)} octets, {MAX_VALUE_OCTETS} fit")
+    return _HEADER.pack(flags | (_HEADER.size + len(value)), vendor, attribute) + value
 
 
 def decode_avps(body: memoryview) -> Iterator[AVP]:
