@@ -31,13 +31,23 @@ class ControlProtocol(RestartMachine):
     OPTIONS: ClassVar[OptionTable]
     RESEND_AFTER_S: ClassVar[float] = 0.25  # see `_repeat_unheard`
 
-    __slots__ = ("_acked", "_naks_received", "_naks_sent", "_resent", "failed", "peer_mru", "theirs")
+    __slots__ = (
+        "_acked",
+        "_naked_identifier",
+        "_naks_received",
+        "_naks_sent",
+        "_resent",
+        "failed",
+        "peer_mru",
+        "theirs",
+    )
 
     def __init__(self, policy: LinkPolicy) -> None:
         super().__init__(policy)
         self._acked = b""  # the last request of the peer that we acknowledged, a whole packet
         self._resent = False
         self._naks_sent = self._naks_received = 0
+        self._naked_identifier = -1  # of the last request that got a Nak
         self.failed = False
         self.theirs: dict[int, bytes] = {}  # what we acknowledged to the peer
         self.peer_mru = _DEFAULT_MRU
@@ -268,6 +278,7 @@ class ControlProtocol(RestartMachine):
         self._answered = True
         self._resent = False
         self._naks_sent = self._naks_received = 0
+        self._naked_identifier = -1
 
     def judge(self, options: list[Option]) -> Answer | None:
         """Return the answer to the peer's ``options``; None where there is none for now."""
@@ -285,7 +296,9 @@ class ControlProtocol(RestartMachine):
         if not naked:
             self._naks_sent = 0
             return Code.CONFIGURE_ACK, options
-        self._naks_sent += 1
+        if self._reply_identifier != self._naked_identifier:  # a request repeated is no new disagreement
+            self._naked_identifier = self._reply_identifier
+            self._naks_sent += 1
         if self._naks_sent > self._policy.max_failure:
             return self.exhausted(options, naked)
         return Code.CONFIGURE_NAK, naked

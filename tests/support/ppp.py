@@ -236,7 +236,6 @@ class Pair:
         last = self.said[which][-1] if self.said[which] else None
         return last if isinstance(last, LinkDown) else None
 
-    @property
     def up(self) -> bool:
         """Whether both sides have IPv4, and the same addresses."""
         ours, theirs = self.links

@@ -242,7 +242,7 @@ class TestTheSideThatProves:
     @pytest.mark.parametrize("method", ["pap", "chap", "mschapv2"])
     def test_both_sides_agree(self, method: str) -> None:
         pair = Pair(authenticator={"authentication": (method,)}).open().run(2.0)
-        assert pair.up
+        assert pair.up()
 
     @pytest.mark.parametrize("method", ["pap", "chap", "mschapv2"])
     def test_a_wrong_password_ends_both_sides_with_the_reason(self, method: str) -> None:
@@ -255,7 +255,7 @@ class TestTheSideThatProves:
 
     def test_the_preferred_protocol_of_the_client_is_what_it_gets(self) -> None:
         pair = Pair(peer={"authentication": ("chap",)}).open().run(2.0)
-        assert pair.up
+        assert pair.up()
         assert any(frame.startswith("c22302") for frame in pair.frames(1))
 
     def test_an_authenticator_that_can_not_prove_itself_is_refused(self) -> None:
