@@ -35,9 +35,9 @@ class LinkPolicy:
     mru_octets: int = 1462
     authentication: tuple[str, ...] = ("mschapv2", "chap", "pap")  # offered in this order
     local_name: str = "culvert"  # our name in CHAP challenges
-    send_acfc: bool = False  # compress what we send, where the peer agreed
+    send_acfc: bool = False  # compress what we send, where the peer agreed; and offer to receive it
     send_pfc: bool = False
-    restart_interval_s: float = 3.0
+    restart_interval_s: float = 3.0  # these four: RFC 1661 §4.6
     max_configure: int = 10
     max_terminate: int = 2
     max_failure: int = 5

@@ -48,9 +48,9 @@ def judge(asked: Authenticate, password: str = "secret") -> tuple[bool, str]:
     if asked.username != "alice":
         return False, ""
     if asked.protocol == "pap":
-        return asked.response == password.encode(), "Login ok"
+        return asked.response == password.encode(), ""
     if asked.protocol == "chap":
-        return verify_chap(asked.identifier, password.encode(), asked.challenge, asked.response), "Welcome"
+        return verify_chap(asked.identifier, password.encode(), asked.challenge, asked.response), ""
     hashed = mschap.nt_hash(password)
     success = mschap.verify_mschapv2(hashed, asked.username, asked.challenge, asked.response)
     return success is not None, success or ""
