@@ -95,10 +95,17 @@ class AddressPool:
         if holder is not None:
             self._free[holder][number] = None
 
-    def leads_to(self, address: IPv4Address, worker: int) -> bool:
-        """Whether the route of a block takes ``address`` to ``worker`` already."""
-        inside = address in self.pool.prefix
-        return inside and self._holder_of.get(self._block_of(int(address))) == worker
+    def pin(self, address: IPv4Address, worker: int) -> bool:
+        """Keep the block of a reserved ``address`` with ``worker``; False where it is not with it now."""
+        block = self._block_of(int(address))
+        if address not in self.pool.prefix or self._holder_of.get(block) != worker:
+            return False
+        self._used_in[block] += 1
+        return True
+
+    def unpin(self, address: IPv4Address) -> None:
+        """Undo `pin`."""
+        self._used_in[self._block_of(int(address))] -= 1
 
     def _is_free(self, number: int) -> bool:
         return number not in self._user_of and number not in self._excluded

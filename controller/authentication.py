@@ -48,7 +48,8 @@ class Authentication:
                 self._workers.send(session.worker, session.decision)
             return
         session.request_id = message.request_id
-        session.decision = None
+        session.decision = session.verdict = None
+        session.ending = ""  # what refused an earlier attempt says nothing of this one
         self._totals.authentications += 1
         if session.authorization is None:
             session.username = message.username  # as it says; `Provisioning` notes it once it is proven

@@ -30,7 +30,7 @@ class Leases:
         reserved = {*fixed, *(pool.gateway for pool in pools)}
         self._pools = {pool.name: AddressPool(pool, reserved, workers, routes) for pool in pools}
         self._routes = routes
-        self._fixed_in_use: set[IPv4Address] = set()
+        self._fixed: dict[IPv4Address, AddressPool | None] = {}  # in use: the pool whose block serves it
 
     def from_pool(self, name: str, worker: int, username: str) -> Lease | None:
         """Lease any address of the pool; None when it is exhausted."""
@@ -46,10 +46,11 @@ class Leases:
 
     def fixed(self, address: IPv4Address, gateway: IPv4Address, worker: int) -> Lease | None:
         """Lease an address that belongs to one user; None while another session has it."""
-        if address in self._fixed_in_use:
+        if address in self._fixed:
             return None
-        self._fixed_in_use.add(address)
-        if not any(pool.leads_to(address, worker) for pool in self._pools.values()):
+        serving = next((pool for pool in self._pools.values() if pool.pin(address, worker)), None)
+        self._fixed[address] = serving
+        if serving is None:
             self._routes.replace(f"{address}/32", device_of(worker))
         return Lease(address, gateway, worker, None)
 
@@ -57,9 +58,12 @@ class Leases:
         """Take ``lease`` back, with its route."""
         if lease.pool is not None:
             self._pools[lease.pool].release(lease.address)
-        elif lease.address in self._fixed_in_use:
-            self._fixed_in_use.remove(lease.address)
-            self._routes.remove(f"{lease.address}/32", device_of(lease.worker))
+        elif lease.address in self._fixed:
+            serving = self._fixed.pop(lease.address)
+            if serving is not None:
+                serving.unpin(lease.address)
+            else:
+                self._routes.remove(f"{lease.address}/32", device_of(lease.worker))
 
     def gateway_of(self, address: IPv4Address, fallback: str | None) -> IPv4Address | None:
         """Return our end of a link with ``address``: of the pool it is in, else of the pool ``fallback``."""

@@ -90,9 +90,11 @@ class Provisioning:
         return str(other.address)
 
     def _make_room(self, session: Session, username: str, grant: Grant, end: Replace) -> NotServed | None:
+        if grant.max_sessions == 0:
+            return None
         others = self._others(session, username)
         excess = len(others) + 1 - grant.max_sessions
-        if grant.max_sessions == 0 or excess <= 0:
+        if excess <= 0:
             return None
         if not grant.replace_oldest:
             return _refusal(LinkEnd.ADMINISTRATIVE, f"{len(others)} sessions of this user are up already")

@@ -125,6 +125,21 @@ def test_a_users_own_address_is_in_use_once_and_has_a_host_route_outside_of_bloc
     assert leases.fixed(IPv4Address("10.0.0.77"), IPv4Address("10.0.0.1"), 0) is not None
 
 
+def test_a_block_stays_with_its_worker_while_it_serves_a_users_own_address() -> None:
+    table = Table()
+    leases = Leases([pool("10.0.0.0/29", block=4)], [IPv4Address("10.0.0.3")], 2, table)
+    first = leases.from_pool("p", 0, "a")
+    assert first is not None
+    mine = leases.fixed(IPv4Address("10.0.0.3"), IPv4Address("10.0.0.1"), 0)
+    assert mine is not None
+    leases.release(first)
+    given = [leases.from_pool("p", 1, f"u{n}") for n in range(4)]
+    assert table.routes["10.0.0.0/30"] == "culvert0"
+    assert sum(lease is not None for lease in given) == 4
+    leases.release(mine)
+    assert "10.0.0.3/32" not in table.routes
+
+
 def test_a_pool_is_shown_with_its_share_in_use() -> None:
     leases = Leases([pool(block=16)], [], 2, Table())
     leases.from_pool("p", 0, "a")

@@ -178,6 +178,24 @@ def test_mschapv2_says_by_its_code_whether_it_is_the_password(
     assert re.fullmatch(rf"E={code} R=0 C=[0-9A-F]{{32}} V=3 M=.+", decision.message)
 
 
+def test_a_refused_attempt_leaves_no_trace_on_one_that_succeeds(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    lac = world.lac()
+    world.dial(lac)
+    [row] = world.sessions()
+    worker, key = world.worker_of(row), (row.tunnel_id, row.session_id)
+    assert not worker.authenticate(key, "sub-1", "wrong", request_id=1).accepted
+    assert worker.authenticate(key, "sub-1", "many", request_id=2).accepted
+    worker.say(LinkUp(*key, "10.0.0.2", None, 1462))
+    worker.say(LinkDown(*key, LinkEnd.ECHO_LOST, "no echo"))
+    world.settle()
+    [ended] = lac.ended()
+    assert ended.result.code == 1
+    assert "username=sub-1 ip=10.0.0.2 reason=no echo" in caplog.text
+
+
 LIMITED = CONFIG + '[[user]]\nname = "two"\npassword = "x"\nmax_sessions = 2\n'
 
 
