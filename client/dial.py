@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -21,7 +21,7 @@ from client.dial_session import DialSession, Ending
 from client.failure import Failure
 from client.ports import Port, resolve
 from shared.addresses import Address, address_text
-from shared.errors import CulvertError, SystemRefused
+from shared.errors import SystemRefused
 from shared.ppp.frame import Protocol as PPPProtocol
 from system.alarm import Alarm
 
@@ -104,8 +104,10 @@ class _Driver:
         self._changes: asyncio.Queue[Addresses | None] = (
             asyncio.Queue()
         )  # for the device; as many as NCP events
+        self._leaving = False
         self._over = asyncio.Event()
-        self._problem: CulvertError | None = None
+        self._problem: BaseException | None = None
+        self._loop.set_exception_handler(self._fail)
 
     async def until_over(self) -> Failure | None:
         """Dial and stay until the end; None where we were told to stop."""
@@ -118,11 +120,11 @@ class _Driver:
             await self._until_told_or_over()
             await self._hang_up()
         finally:
-            configuring.cancel()
             self._alarm.stop()
             self._loop.remove_reader(self._port.fileno())
-            self._loop.remove_reader(self._device.fileno())
-            await asyncio.to_thread(self._device.deconfigure)
+            self._leaving = True
+            self._changes.put_nowait(None)
+            await configuring
         if self._problem is not None:
             raise self._problem
         return self._conclude()
@@ -146,6 +148,11 @@ class _Driver:
         self._say(text)
 
     # ---------------------------------------------------------------------------- what happens
+
+    def _fail(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Let a bug in a callback end the program."""
+        self._problem = self._problem or context.get("exception") or RuntimeError(context["message"])
+        self._over.set()
 
     def _readable(self) -> None:
         now = self._loop.time()
@@ -177,21 +184,25 @@ class _Driver:
             self._say("the LNS has not acknowledged the end; leaving all the same")
 
     async def _configure_device(self) -> None:
-        """Apply each change to the device, one after the other, off the loop."""
+        """Apply each change to the device, one after the other, off the loop; the last one takes all away."""
         while True:
             addresses = await self._changes.get()
             self._loop.remove_reader(self._device.fileno())
             try:
-                if addresses is None:
-                    await asyncio.to_thread(self._device.deconfigure)
-                else:
-                    await asyncio.to_thread(self._device.configure, addresses)
-                    self._loop.add_reader(self._device.fileno(), self._packets)
-                    self._report(_up(self._options, self._session, addresses))
+                await self._apply(addresses)
             except SystemRefused as refusal:
-                self._problem = refusal
+                self._problem = self._problem or refusal
                 self._over.set()
+            if self._leaving and self._changes.empty():
                 return
+
+    async def _apply(self, addresses: Addresses | None) -> None:
+        if addresses is None:
+            await asyncio.to_thread(self._device.deconfigure)
+        else:
+            await asyncio.to_thread(self._device.configure, addresses)
+            self._loop.add_reader(self._device.fileno(), self._packets)
+            self._report(_up(self._options, self._session, addresses))
 
     def _conclude(self) -> Failure | None:
         failure = self._session.failure

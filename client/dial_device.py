@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -49,7 +50,8 @@ class Device:
         self.dropped = 0  # packets that the kernel did not take
         self._routes = routes
         self._lns = lns
-        self._pin: dict[str, Any] | None = None
+        self._addresses: list[dict[str, Any]] = []  # that the device has from us
+        self._pin: dict[str, Any] | None = None  # the route to the LNS, if it is ours
         self._buffer = bytearray(_LARGEST)
         self._descriptor = open_tun(name)
 
@@ -64,6 +66,7 @@ class Device:
                 self._pin_the_lns(netlink)
                 index = socket.if_nametoindex(self.name)
                 _link_up(netlink, index, addresses)
+                self._own_addresses(netlink, index, _wanted(addresses))
                 for prefix in self._routes:
                     if _reachable(prefix, addresses):
                         netlink.route("replace", dst=prefix, oif=index, scope=_SCOPE_LINK)
@@ -77,7 +80,7 @@ class Device:
         try:
             with IPRoute() as netlink:
                 index = socket.if_nametoindex(self.name)
-                netlink.flush_addr(index=index)
+                self._own_addresses(netlink, index, [])
                 netlink.link("set", index=index, state="down")
                 self._unpin_the_lns(netlink)
         except (NetlinkError, OSError) as error:
@@ -102,6 +105,15 @@ class Device:
     def close(self) -> None:
         """Remove the device, with its addresses and routes."""
         os.close(self._descriptor)
+
+    def _own_addresses(self, netlink: IPRoute, index: int, wanted: list[dict[str, Any]]) -> None:
+        """Have the addresses in ``wanted`` and no other that we gave it."""
+        for address in self._addresses:
+            if address not in wanted:
+                netlink.addr("del", index=index, **address)
+        self._addresses = wanted
+        for address in wanted:
+            netlink.addr("replace", index=index, **address)
 
     def _pin_the_lns(self, netlink: IPRoute) -> None:
         """Keep the present way to the LNS by a route of its own, where ours would lead into the tunnel."""
@@ -131,12 +143,19 @@ def _reachable(prefix: str, addresses: Addresses) -> bool:
 
 
 def _link_up(netlink: IPRoute, index: int, addresses: Addresses) -> None:
-    if addresses.link_local is not None:
+    # The kernel would make up an IPv6 address; where it does not know IPv6, that only matters if we want it.
+    with contextlib.nullcontext() if addresses.link_local else contextlib.suppress(NetlinkError):
         mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
         netlink.link("set", index=index, IFLA_AF_SPEC={"attrs": [("AF_INET6", mode)]})
     netlink.link("set", index=index, mtu=addresses.mtu_octets, state="up")
+
+
+def _wanted(addresses: Addresses) -> list[dict[str, Any]]:
+    """Return pyroute2's arguments for each address: IPv4 point to point, IPv6 link-local."""
+    wanted: list[dict[str, Any]] = []
     if addresses.ipv4 is not None:
         peer = addresses.ipv4_peer or addresses.ipv4
-        netlink.addr("replace", index=index, local=addresses.ipv4, address=peer, prefixlen=32)
+        wanted.append({"local": addresses.ipv4, "address": peer, "prefixlen": 32})
     if addresses.link_local is not None:
-        netlink.addr("replace", index=index, address=addresses.link_local, prefixlen=64)
+        wanted.append({"address": addresses.link_local, "prefixlen": 64})
+    return wanted

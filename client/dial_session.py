@@ -187,10 +187,10 @@ class DialSession:
         """Keep the reason where none is known yet."""
         if self.ending is Ending.NOT and self.failure is None:
             self.failure = failure
-        if failure.by_peer:
-            self.ending = (
-                Ending.OVER
-            )  # its StopCCN is acknowledged; later copies find nobody, which is no harm
+
+    def closed_by_lns(self, _tunnel: ClientTunnel, /) -> None:
+        """Stay a moment to acknowledge it."""
+        self.timers.set(Ending.OVER, self._now + _LINGER_S)
 
     def released(self, _tunnel: ClientTunnel, /) -> None:
         """Note that our StopCCN has been acknowledged, or given up."""

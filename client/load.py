@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -64,6 +64,7 @@ class _Driver:
         self._run = LoadRun(options, lns, ports, random=secrets.token_bytes)
         self._alarm = Alarm(self._loop, self._run.timers, self._ring)
         self._over: asyncio.Future[None] = self._loop.create_future()
+        self._loop.set_exception_handler(self._fail)
         self._began_at = 0.0
         self._interrupted = False
 
@@ -83,6 +84,11 @@ class _Driver:
         summary.datagrams_dropped = sum(port.dropped for port in self._ports)
         summary.network_error = next((port.last_error for port in self._ports if port.last_error), None)
         return summary
+
+    def _fail(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Let a bug in a callback end the run."""
+        if not self._over.done():
+            self._over.set_exception(context.get("exception") or RuntimeError(context["message"]))
 
     def _drain(self, index: int) -> None:
         receive = self._run.receive

@@ -222,6 +222,11 @@ class Subscribers:
         elif failure.by_peer or not self.closing:
             self._closed(tunnel, failure.text())
 
+    def closed_by_lns(self, tunnel: ClientTunnel) -> None:
+        """Account for a StopCCN that has crossed ours."""
+        if tunnel.established:
+            self._closed(tunnel, "acknowledged")
+
     def released(self, tunnel: ClientTunnel) -> None:
         """Account for the tear-down that we began."""
         if tunnel.established:

@@ -48,6 +48,7 @@ from shared.timers import TimerQueue
 
 _PACKETS: Final = {protocol: protocol.to_bytes(2, "big") for protocol in (PPPProtocol.IPV4, PPPProtocol.IPV6)}
 CONTROL: Final = 0  # in the place of a session ID: the control connection's own deadline
+_CLOSED: Final = frozenset({TunnelState.CLOSED, TunnelState.RELEASED})
 _BY_THE_LNS: Final = frozenset({LinkEnd.PEER_TERMINATED, LinkEnd.AUTHENTICATION_FAILED})
 
 
@@ -80,6 +81,9 @@ class Owner(Protocol):
 
     def tunnel_down(self, tunnel: ClientTunnel, failure: Failure, /) -> None:
         """Note that the control connection has ended; its calls have been reported already."""
+
+    def closed_by_lns(self, tunnel: ClientTunnel, /) -> None:
+        """Note the LNS's StopCCN: its repetitions are still acknowledged (RFC 2661 §5.7), nothing else."""
 
     def released(self, tunnel: ClientTunnel, /) -> None:
         """Forget the tunnel: nothing of it is to be sent or received any more."""
@@ -122,7 +126,9 @@ class ClientTunnel:
         self.calls: dict[int, Call] = {}
         self.established = False
         self.ended: Failure | None = None
-        self.acknowledged = False  # whether our StopCCN was
+        self.acknowledged = (
+            False  # whether the LNS knows of the end: our StopCCN was answered, or was its own
+        )
         self._owner = owner
         self._timers = timers
         self._policy = policy
@@ -174,9 +180,12 @@ class ClientTunnel:
 
     def receive_control(self, datagram: memoryview, source: Address, now: float) -> None:
         """Take a control message that was addressed to this tunnel."""
+        was_closed = self.connection.state in _CLOSED
         commands = self.connection.receive(datagram, source, now)
-        self.acknowledged = self.connection.state is TunnelState.RELEASED
+        self.acknowledged = self.connection.state in _CLOSED
         self._perform(commands, now)
+        if self.connection.state is TunnelState.CLOSED and not was_closed:
+            self._owner.closed_by_lns(self)
 
     def receive_data(self, header: DataHeader, datagram: memoryview, now: float) -> None:
         """Take a data message that was addressed to this tunnel; IP packets go to the owner."""

@@ -167,6 +167,17 @@ def test_a_stopccn_in_mid_session_is_acknowledged_and_ends_it() -> None:
     client.until(lambda: all(tunnel.next_timeout() is None for tunnel in lns.tunnels.values()))
 
 
+def test_both_sides_may_end_the_tunnel_at_once() -> None:  # their StopCCNs cross
+    lns = MemoryLns()
+    client = dial(lns)
+    client.until_up()
+    client.session.close("enough", client.world.now)
+    lns.stop(client.world.now)
+    began_at = client.world.now
+    client.until_over()
+    assert client.world.now - began_at < 1
+
+
 def test_an_lns_that_dies_is_noticed_by_echo() -> None:
     lns = MemoryLns()
     client = dial(lns, echo_interval_s=5.0)
