@@ -1,50 +1,44 @@
-"""Route changes as rtnetlink messages (rtnetlink(7)): encoded here, many to one `send`.
+"""Route changes by rtnetlink(7), with pyroute2's messages: many of them to one `send`.
 
 The kernel works through a whole datagram of messages inside `send` and answers only those that it
 refuses, so after `send` every answer is already in the receive queue and nothing is ever waited for.
+pyroute2's IPRSocket is used, not IPRoute: it has no event loop, so that any thread may use it (the sockets
+of IPRoute belong to one thread, and its datagram endpoint fails under uvloop).
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+from pyroute2 import IPRSocket
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_ERROR
+from pyroute2.netlink.rtnl import (
+    RTM_DELROUTE,
+    RTM_GETLINK,
+    RTM_GETROUTE,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    rt_scope,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from shared.errors import SystemRefused
 
 ROUTE_PROTOCOL: Final = 71  # marks our routes: `ip route show proto 71`
-
-_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port: struct nlmsghdr
-_ROUTE: Final = struct.Struct("=8BI")  # struct rtmsg
-_ATTRIBUTE: Final = struct.Struct("=HH")  # length, type: struct rtattr
-_ERROR: Final = struct.Struct("=i")
-
-_IFREQ: Final = struct.Struct("=16si20x")  # struct ifreq: name, index
-_SIOCGIFINDEX: Final = 0x8933
-
-_NLMSG_ERROR: Final = 2
-_NLMSG_DONE: Final = 3
-_RTM_NEWROUTE: Final = 24
-_RTM_DELROUTE: Final = 25
-_RTM_GETROUTE: Final = 26
-_REQUEST: Final = 0x001
-_DUMP: Final = 0x300
-_CREATE_OR_REPLACE: Final = 0x500
-_RTA_DST: Final = 1
-_RTA_OIF: Final = 4
 _TABLE_MAIN: Final = 254
-_SCOPE_LINK: Final = 253
-_SCOPE_NOWHERE: Final = 255  # in a deletion: whatever the scope
-_UNICAST: Final = 1
-_SOL_NETLINK: Final = 270
-_NETLINK_CAP_ACK: Final = 10  # answers do not repeat the request
 
+_VERBS: Final = {  # by presence: message type, flags, scope (in a deletion: whatever it is)
+    True: (RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE, rt_scope["link"]),
+    False: (RTM_DELROUTE, NLM_F_REQUEST, rt_scope["nowhere"]),
+}
 _HARMLESS: Final = {True: errno.EEXIST, False: errno.ESRCH}  # it is there already; it is gone already
 
 
@@ -86,23 +80,24 @@ class KernelRoutes:
 
     def __init__(self) -> None:
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
-            self._socket.bind((0, 0))
+            self._netlink = IPRSocket(strict_check=True)  # dumps are filtered by the kernel
+            self._netlink.bind(groups=0)
+            self._netlink.socket.setblocking(False)
         except OSError as error:
             raise SystemRefused(f"netlink: {error.strerror}; routes can't be set") from error
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
 
     def apply(self, changes: Sequence[RouteChange]) -> list[Failure]:
         """Apply ``changes`` by one `send`; see `RouteTable`."""
+        # Asking for an index also reads away what an earlier ENOBUFS has left in the queue.
+        indices = {device: self._index_of(device) for device in {change.device for change in changes}}
         failures, messages = [], []
         for sequence, change in enumerate(changes):
-            try:
-                messages.append(encode(change, self._index_of(change.device), sequence))
-            except OSError:
-                if change.present:  # without the device its routes are gone as well
-                    failures.append(Failure(change, f"no device {change.device}"))
+            if index := indices[change.device]:
+                messages.append(encode(change, index, sequence))
+            elif change.present:  # without the device its routes are gone as well
+                failures.append(Failure(change, f"no device {change.device}"))
         if messages:
-            self._socket.send(b"".join(messages))
+            self._netlink.send(b"".join(messages))
         for sequence, code in self._refusals():
             if code != _HARMLESS[changes[sequence].present]:
                 failures.append(Failure(changes[sequence], os.strerror(code)))
@@ -112,71 +107,63 @@ class KernelRoutes:
         """Remove every route with our protocol number, of both families."""
         ours = [route for family in (socket.AF_INET, socket.AF_INET6) for route in self._dump(family)]
         for route in ours:
-            self._socket.send(_message(_RTM_DELROUTE, _REQUEST, 0, route))
+            self._netlink.put(route, RTM_DELROUTE, NLM_F_REQUEST)
             for _, code in self._refusals():
                 if code != errno.ESRCH:
                     raise SystemRefused(f"a route of an earlier run stays: {os.strerror(code)}")
 
     def close(self) -> None:
         """Close the netlink socket."""
-        self._socket.close()
+        self._netlink.close()
 
     def _index_of(self, device: str) -> int:
-        """Return the interface index (netdevice(7)), in this socket's namespace whichever thread asks."""
-        request = fcntl.ioctl(self._socket, _SIOCGIFINDEX, _IFREQ.pack(device.encode(), 0))
-        index: int = _IFREQ.unpack(request)[1]
-        return index
+        """Return the interface index, in this socket's namespace whichever thread asks; 0 without it."""
+        self._netlink.put(
+            ifinfmsg().setvalue({"attrs": [("IFLA_IFNAME", device)]}), RTM_GETLINK, NLM_F_REQUEST
+        )
+        found = [answer["index"] for answer in self._answers() if answer["header"]["type"] == RTM_NEWLINK]
+        return found[0] if found else 0
+
+    def _dump(self, family: int) -> Iterator[Any]:
+        """Yield the message of each of our routes in ``family``; nothing where the kernel lacks it."""
+        request = rtmsg().setvalue({"family": family, "table": _TABLE_MAIN, "proto": ROUTE_PROTOCOL})
+        self._netlink.put(request, RTM_GETROUTE, NLM_F_REQUEST | NLM_F_DUMP)
+        for answer in self._answers():
+            if answer["header"]["type"] == RTM_NEWROUTE and answer["proto"] == ROUTE_PROTOCOL:
+                yield answer
 
     def _refusals(self) -> Iterator[tuple[int, int]]:
         """Yield (sequence, errno) of each message that the kernel has refused."""
+        for answer in self._answers():
+            if answer["header"]["type"] == NLMSG_ERROR and answer["error"]:
+                yield answer["header"]["sequence_number"], -answer["error"]
+
+    def _answers(self) -> Iterator[Any]:
+        """Yield the messages in the receive queue; ENOBUFS, an `OSError`, where it has overflowed."""
         while True:
             try:
-                answer = self._socket.recv(65536, socket.MSG_DONTWAIT)
+                answers = self._netlink.get()
             except BlockingIOError:
                 return
-            for kind, sequence, body in split(answer):
-                code = -_ERROR.unpack_from(body)[0] if kind == _NLMSG_ERROR else 0
-                if code:
-                    yield sequence, code
-
-    def _dump(self, family: int) -> Iterator[bytes]:
-        """Yield rtmsg and attributes of each of our routes in ``family``."""
-        request = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-        self._socket.send(_message(_RTM_GETROUTE, _REQUEST | _DUMP, 0, request))
-        while True:
-            for kind, _, body in split(self._socket.recv(1 << 18)):
-                if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
-                    return
-                if kind == _RTM_NEWROUTE and body[5] == ROUTE_PROTOCOL:
-                    yield body
+            yield from answers
 
 
 def encode(change: RouteChange, interface: int, sequence: int) -> bytes:
     """Return the RTM_NEWROUTE or RTM_DELROUTE message for ``change`` on interface index ``interface``."""
     network = ip_network(change.prefix)
-    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-    kind, flags, scope = _RTM_DELROUTE, _REQUEST, _SCOPE_NOWHERE
-    if change.present:
-        kind, flags, scope = _RTM_NEWROUTE, _REQUEST | _CREATE_OR_REPLACE, _SCOPE_LINK
-    route = _ROUTE.pack(family, network.prefixlen, 0, 0, _TABLE_MAIN, ROUTE_PROTOCOL, scope, _UNICAST, 0)
-    attributes = _attribute(_RTA_DST, network.network_address.packed)
-    attributes += _attribute(_RTA_OIF, struct.pack("=I", interface))
-    return _message(kind, flags, sequence, route + attributes)
-
-
-def split(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (type, sequence, body) of each netlink message in ``datagram``."""
-    at = 0
-    while at + _HEADER.size <= len(datagram):
-        length, kind, _, sequence, _ = _HEADER.unpack_from(datagram, at)
-        yield kind, sequence, datagram[at + _HEADER.size : at + length]
-        at += (max(length, _HEADER.size) + 3) & ~3
-
-
-def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    """Return one attribute; all of ours are multiples of four octets, so none needs padding."""
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+    kind, flags, scope = _VERBS[change.present]
+    message = rtmsg().setvalue(
+        {
+            "header": {"type": kind, "flags": flags, "sequence_number": sequence, "pid": 0},
+            "family": socket.AF_INET if network.version == 4 else socket.AF_INET6,
+            "dst_len": network.prefixlen,
+            "table": _TABLE_MAIN,
+            "proto": ROUTE_PROTOCOL,
+            "scope": scope,
+            "type": rt_type["unicast"],
+            "attrs": [("RTA_DST", str(network.network_address)), ("RTA_OIF", interface)],
+        }
+    )
+    message.reset()
+    message.encode()
+    return bytes(message.data)

@@ -18,7 +18,7 @@ from deploy.lab.namespaces import Lab, Namespace
 from shared.errors import SystemRefused
 from system import links, nftables
 from system.netlink import KernelRoutes, RouteChange
-from system.routes import Routes
+from system.routes import BATCH, Routes
 from system.tun import open_tun
 
 pytestmark = pytest.mark.netns
@@ -179,6 +179,15 @@ def test_a_refused_route_is_named_and_the_others_are_set(
         "10.0.2.0/24": "no device culvert9",
     }
     assert routes_of(lns) == {"10.0.4.0/24": "culvert0"}
+
+
+def test_every_refusal_of_a_whole_batch_is_reported(
+    lns: Namespace, tun: OpenTun, table: KernelRoutes
+) -> None:
+    tun("culvert0")  # stays down
+    changes = [RouteChange(f"10.0.{index}.0/24", "culvert0", present=True) for index in range(BATCH)]
+    for _ in range(2):  # nothing is left over from the first time
+        assert [failure.change for failure in table.apply(changes)] == changes
 
 
 def masquerade_rules(namespace: Namespace) -> str:

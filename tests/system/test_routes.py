@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from system.netlink import Failure, RouteChange, encode, split
+from system.netlink import Failure, RouteChange, encode
 from system.routes import BATCH, Routes
 
 
@@ -164,15 +164,3 @@ def test_the_octets_of_a_new_route() -> None:
         "02 18 00 00 fe 47 fd 01 00000000"  # struct rtmsg: AF_INET, /24, main, protocol 71, link, unicast
         "0800 0100 0a000100 0800 0400 01000000"  # RTA_DST, RTA_OIF
     )
-
-
-def test_netlink_messages_are_split_at_their_padded_length() -> None:
-    datagram = bytes.fromhex(
-        "11000000 0200 0000 07000000 00000000 6100000010000000 0300 0000 08000000 00000000"
-    )
-    assert list(split(datagram)) == [(2, 7, b"a"), (3, 8, b"")]
-
-
-@pytest.mark.parametrize("octets", [b"", b"\x00" * 15, b"\x00" * 40, b"\xff" * 40])
-def test_damaged_netlink_messages_end(octets: bytes) -> None:
-    assert len(list(split(octets))) <= 3
