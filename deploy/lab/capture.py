@@ -30,14 +30,16 @@ class Capture:
         with self.path.open("wb") as stream:
             writer = Writer(stream)
             while True:
+                if stopping := self._stopping.is_set():
+                    self._socket.setblocking(False)
                 try:
                     writer.write(time.time(), self._socket.recv(_LONGEST_FRAME))
-                except TimeoutError:  # nothing is queued
-                    if self._stopping.is_set():
+                except (TimeoutError, BlockingIOError):  # nothing is queued
+                    if stopping:
                         return
 
     def close(self) -> None:
-        """Stop, once what has passed is written and the link has been quiet for a moment."""
+        """Stop, once what has passed is written."""
         self._stopping.set()
         self._thread.join()
         self._socket.close()

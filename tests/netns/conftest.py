@@ -6,6 +6,7 @@ Everything here goes through `deploy.lab`, as the demonstration does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -56,8 +57,10 @@ def run_concentrator(lab: Lab) -> RunConcentrator:
 def run_culvert(lab: Lab, tmp_path: Path) -> RunCulvert:
     """``run_culvert(namespace, "dial", ...)``: a `culvert` command in a namespace; stopped with the lab."""
 
-    def run(namespace: Namespace, *arguments: str, log: str | None = None) -> Running:
-        name = log or f"{arguments[0]}-{namespace.name}.log"
+    number = count(1)
+
+    def run(namespace: Namespace, *arguments: str) -> Running:
+        name = f"{arguments[0]}-{next(number)}.log"
         running = Running(namespace, [culvert_program(), *arguments], tmp_path / name)
         lab.at_exit(running.stop)
         return running

@@ -123,7 +123,9 @@ def test_a_subscriber_s_mutations_harm_nobody_else(
     seconds: float,
 ) -> None:
     capture = Capture(topology.concentrator, "middle", tmp_path / "mallory.pcap")
-    mallory = dial(run_culvert, topology.client, "--tun", "mallory", "--redial", "1", user="mallory")
+    # No route: alice's traffic stays in her own tunnel.
+    who = ["--user", "mallory", "--password", "secret", "--tun", "mallory", "--redial", "1"]
+    mallory = run_culvert(topology.client, "dial", CONCENTRATOR_OUTER, *who)
     mallory.wait_for_output(r"10\.0\.\d+\.\d+", deadline_s=20)
     capture.close()
     alice_port = next(datagram.source_port for datagram in recorded if datagram.source == CLIENT_OUTER)
