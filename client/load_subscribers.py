@@ -17,6 +17,7 @@ from client.load_summary import Summary
 from client.load_traffic import Sender, Traffic
 from client.tunnel import Call, ClientTunnel
 from shared.addresses import Address
+from shared.l2tp.connection import read_stop
 from shared.l2tp.header import is_control, parse_data_header
 from shared.l2tp.session import CallInfo
 from shared.l2tp.settings import ConnectionSettings
@@ -109,13 +110,21 @@ class Subscribers:
         """Take a datagram that has come to the local port of this index; any octets at all."""
         self._summary.datagrams_received += 1
         if is_control(datagram):
-            machine = self._by_id[port].get(int.from_bytes(datagram[4:6], "big"))
+            tunnel_id = int.from_bytes(datagram[4:6], "big")
+            machine = self._by_id[port].get(tunnel_id) if tunnel_id else self._stopped(port, datagram)
             if machine is not None:
                 machine.receive_control(datagram, source, self.now)
         elif (header := parse_data_header(datagram)) is not None:
             machine = self._by_id[port].get(header.tunnel_id)
             if machine is not None:
                 machine.receive_data(header, datagram, self.now)
+
+    def _stopped(self, port: int, datagram: memoryview) -> ClientTunnel | None:
+        """Return the tunnel that a StopCCN without a tunnel ID in its header means (RFC 2661 §4.4.3)."""
+        stop = read_stop(datagram, self._options.secret)
+        known = self._by_id[port].values() if stop is not None and stop.assigned_tunnel_id else ()
+        meant = (m for m in known if stop and m.connection.peer_tunnel_id == stop.assigned_tunnel_id)
+        return next(meant, None)
 
     def transmit(self, tunnel: ClientTunnel, datagram: bytes, to: Address) -> None:
         """Send ``datagram`` from the tunnel's port."""

@@ -15,6 +15,7 @@ from shared.errors import SystemRefused
 _BATCH: Final = 256  # datagrams read in one go, so that timers and sending get their turn
 _LARGEST: Final = 65536
 _BUFFER_OCTETS: Final = 4 * 1024 * 1024
+_BUFFERS: Final = ((socket.SO_RCVBUF, 33), (socket.SO_SNDBUF, 32))  # SO_RCVBUFFORCE, SO_SNDBUFFORCE
 _IP_RECVERR: Final = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _MSG_ERRQUEUE: Final = 0x2000
 
@@ -34,8 +35,7 @@ class Port:
         self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             self._socket.setsockopt(*_IP_RECVERR[socket.AddressFamily(family)], 1)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER_OCTETS)
+            self._enlarge_buffers()
             self._socket.bind((bind or ("::" if family == socket.AF_INET6 else "0.0.0.0"), port))
         except OSError as error:
             self._socket.close()
@@ -79,6 +79,13 @@ class Port:
     def close(self) -> None:
         """Give the socket back."""
         self._socket.close()
+
+    def _enlarge_buffers(self) -> None:
+        """Make room for bursts: beyond the system's limit where we may, up to it elsewhere."""
+        for plain, beyond in _BUFFERS:
+            self._socket.setsockopt(socket.SOL_SOCKET, plain, _BUFFER_OCTETS)
+            with contextlib.suppress(PermissionError):
+                self._socket.setsockopt(socket.SOL_SOCKET, beyond, _BUFFER_OCTETS)
 
     def _note(self, error: OSError) -> None:
         """Remember ``error`` and empty the queue of ICMP errors, which would wake us for ever."""

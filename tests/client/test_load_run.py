@@ -208,6 +208,20 @@ def test_a_session_that_the_lns_ends_during_the_hold_is_lost() -> None:
     assert not summary.ok
 
 
+def test_a_stopccn_without_a_tunnel_id_ends_the_tunnel_that_its_avp_names() -> None:  # RFC 2661 §4.4.3
+    lns = MemoryLns()
+    client = load(lns, tunnels=3)
+    client.run.begin(client.world.now)
+    client.until(Phase.HOLD)
+    stopping = lns.tunnels[min(lns.tunnels)]
+    avps = bytes.fromhex("8008 0000 0000 0004 8008 0000 0009") + stopping.local_tunnel_id.to_bytes(2)
+    avps += bytes.fromhex("800a 0000 0001 0006 0000")
+    length = (12 + len(avps)).to_bytes(2)
+    header = bytes.fromhex("c802") + length + bytes.fromhex("0000 0000 0002 0004")  # after SCCRP, ICRP; ICCN
+    client.run.receive(0, memoryview(bytearray(header + avps)), LNS, client.world.now)
+    assert client.run.subscribers.established == 2
+
+
 def test_an_interrupt_tears_down_what_is_there() -> None:
     lns = MemoryLns()
     client = load(lns, tunnels=2, sessions=2, hold_s=1000.0)
