@@ -88,8 +88,7 @@ class Sessions:
         """Forget the session, and close the tunnel with the last one where that was asked for."""
         session = tunnel.sessions.get(event.local_session_id)
         if session is not None:
-            cause = f" ({event.cause.text()})" if event.cause is not None and event.by_peer else ""
-            self._forget(session, session.ending or event.reason + cause, now)
+            self._forget(session, session.ending or event.reason, now)
         return self._close_if_empty(tunnel, now)
 
     def lost(self, tunnel: Tunnel, reason: str, now: float) -> None:
