@@ -21,7 +21,7 @@ OUTER: Final = "10.99.0.1"
 LAN_HOST: Final = "192.168.22.100"
 AT_ONCE: Final = 3  # guests that boot at the same time: two CPUs, and much of a boot is waiting
 
-# Clients dial from: .16/28 (default), .32/28 with a tunnel secret, .48/28 IPv6, .64/28 short timers.
+# Clients dial from: .16/28 (default), .32/28 with a tunnel secret, .48/28 IPv6, .64/28 LCP echo each second.
 CONFIGURATION: Final = f"""\
 [[listen]]
 address = "{OUTER}"
@@ -29,6 +29,9 @@ port = 1701
 
 [workers]
 count = 2
+
+[l2tp]
+hello_interval_s = 2.0
 
 [[pool]]
 name = "subscribers"
@@ -60,7 +63,6 @@ profile = "ipv6"
 [[peer]]
 prefix = "10.99.0.64/28"
 profile = "watchful"
-hello_interval_s = 2.0
 
 [[user]]
 name = "alice"
