@@ -21,6 +21,7 @@ from shared.errors import SystemRefused
 
 T = TypeVar("T")
 
+_BRIDGE_MAC: Final = "02:00:00:00:00:01"
 _CLONE_NEWNET: Final = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -146,9 +147,13 @@ class Lab:
         self._cleanup.callback(action)
 
     def bridge(self, namespace: Namespace, name: str, addresses: Sequence[str] = ()) -> None:
-        """Make a bridge that forwards at once and owns ``addresses``."""
+        """Make a bridge that forwards at once and owns ``addresses``.
+
+        Its MAC address is fixed: by default it is its ports' lowest and changes when one of them goes, while
+        the others' neighbours go on sending to the old one.
+        """
         namespace.ip(
-            f"link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+            f"link add {name} address {_BRIDGE_MAC} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
             *_addresses(name, addresses),
             f"link set {name} up",
         )
