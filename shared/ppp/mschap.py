@@ -33,17 +33,18 @@ def verify_mschapv2(
         return None
     peer_challenge = response_value[:PEER_CHALLENGE_OCTETS]
     nt_response = response_value[24:48]
-    challenge = _challenge_hash(peer_challenge, authenticator_challenge, username)
-    if not compare_digest(_challenge_response(challenge, password_hash), nt_response):
-        return None
-    return _authenticator_response(password_hash, nt_response, challenge)
+    for name in _possible_octets(username):
+        challenge = _challenge_hash(peer_challenge, authenticator_challenge, name)
+        if compare_digest(_challenge_response(challenge, password_hash), nt_response):
+            return _authenticator_response(password_hash, nt_response, challenge)
+    return None
 
 
 def respond_mschapv2(
     password: str, username: str, authenticator_challenge: bytes, peer_challenge: bytes
 ) -> bytes:
     """Return the 49-octet Value of the peer's Response (§4)."""
-    challenge = _challenge_hash(peer_challenge, authenticator_challenge, username)
+    challenge = _challenge_hash(peer_challenge, authenticator_challenge, username.encode())
     nt_response = _challenge_response(challenge, nt_hash(password))
     return peer_challenge + bytes(8) + nt_response + b"\x00"
 
@@ -52,7 +53,8 @@ def expect_success(
     password: str, username: str, authenticator_challenge: bytes, response_value: bytes
 ) -> str:
     """Return the "S=..." that an authenticator who knows the password too sends for ``response_value``."""
-    challenge = _challenge_hash(response_value[:PEER_CHALLENGE_OCTETS], authenticator_challenge, username)
+    peer_challenge = response_value[:PEER_CHALLENGE_OCTETS]
+    challenge = _challenge_hash(peer_challenge, authenticator_challenge, username.encode())
     return _authenticator_response(nt_hash(password), response_value[24:48], challenge)
 
 
@@ -64,9 +66,17 @@ def failure_message(challenge: bytes, text: str = "Authentication failed") -> st
     return f"E=691 R=0 C={challenge.hex().upper()} V=3 M={text}"
 
 
-def _challenge_hash(peer_challenge: bytes, authenticator_challenge: bytes, username: str) -> bytes:
+def _possible_octets(username: str) -> list[bytes]:
+    """Return what the peer may have hashed as its name, whose encoding no RFC fixes: Windows' is Latin-1."""
+    octets = [username.encode("utf-8", "replace")]
+    if not username.isascii():
+        octets.append(username.encode("latin-1", "replace"))
+    return octets
+
+
+def _challenge_hash(peer_challenge: bytes, authenticator_challenge: bytes, username: bytes) -> bytes:
     """§8.2. The name is taken without a domain before it."""
-    name = username.rpartition("\\")[2].encode("utf-8", "replace")
+    name = username.rpartition(b"\\")[2]
     digest = hashlib.sha1(peer_challenge + authenticator_challenge + name, usedforsecurity=False)
     return digest.digest()[:8]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+from Cryptodome.Cipher import DES
 
 from shared.errors import BadLength
 from shared.ppp import mschap
+from shared.ppp.authenticator import peer_name
 from shared.ppp.chap import chap_response, decode_value, verify_chap
 from tests.support.captures import capture, frames, vector
 
@@ -48,6 +52,22 @@ def test_a_domain_before_the_name_takes_no_part_in_mschapv2() -> None:
     hashed = mschap.nt_hash("secret")
     expected = mschap.expect_success("secret", "alice", challenge, value)
     assert mschap.verify_mschapv2(hashed, "EXAMPLE\\alice", challenge, value) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_name_beyond_ascii_is_hashed_in_the_octets_that_the_peer_has_sent(encoding: str) -> None:
+    """Linux writes UTF-8 and Windows its code page; RFC 2759 §8.2 hashes whatever stood in the Response."""
+    challenge, peer_challenge = b"c" * 16, b"p" * 16
+    hashed = mschap.nt_hash("secret")
+    digest = hashlib.sha1(peer_challenge + challenge + "jörg".encode(encoding)).digest()[:8]
+    keys = [mschap.des_key(hashed.ljust(21, b"\0")[at : at + 7]) for at in (0, 7, 14)]
+    proof = b"".join(DES.new(key, DES.MODE_ECB).encrypt(digest) for key in keys)
+    value = peer_challenge + bytes(8) + proof + b"\0"
+    name = peer_name("EXAMPLE\\jörg".encode(encoding))
+    success = mschap.verify_mschapv2(hashed, name, challenge, value)
+    assert success is not None
+    assert success.startswith("S=")
+    assert mschap.verify_mschapv2(mschap.nt_hash("other"), name, challenge, value) is None
 
 
 @pytest.mark.parametrize("octets", [0, 16, 48, 50])
