@@ -62,8 +62,9 @@ class IPV6CP(ControlProtocol):
 
     def _usable(self, value: bytes) -> bool:
         ours = self.ours.get(INTERFACE_IDENTIFIER, self._configured)
-        taken = self._terms.interface_id_taken(int.from_bytes(value, "big"))
-        return any(value) and value != ours and not taken
+        if not any(value) or value == ours:
+            return False  # without asking, which may be to claim it
+        return not self._terms.interface_id_taken(int.from_bytes(value, "big"))
 
     def _free(self) -> bytes:
         """Return an identifier that is unique on this concentrator, the same for each request (§4.1)."""

@@ -212,6 +212,20 @@ class TestIpv6cp:
         assert not suggested >> 57 & 1  # the universal bit of RFC 5072 §4.1 is clear
         assert station.hears(f"8057 01 02 000e 010a {said[16:]}") == [f"80570202000e010a{said[16:]}"]
 
+    def test_who_holds_the_identifiers_is_never_asked_for_one_that_nobody_can_have(self) -> None:
+        """A worker's answer claims the identifier: zero and our own would push out what is held."""
+        asked: list[int] = []
+
+        def taken(number: int) -> bool:
+            asked.append(number)
+            return False
+
+        station = Station(grant=self.SIX, authentication=("pap",), interface_id_taken=taken)
+        station.to_network()
+        station.hears("8057 01 01 000e 010a 0000000000000000", "8057 01 02 000e 010a 0000000000000001")
+        assert asked
+        assert not {0, 1} & set(asked)
+
     def test_the_suggestion_stays_the_same(self) -> None:
         station = networking(self.SIX)
         first = station.hears("8057 01 01 000e 010a 0000000000000000")
