@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
 from shared.ppp.commands import LinkDown, NetworkDown, NetworkUp, SendFrame
 from shared.ppp.frame import Protocol
-from shared.ppp.link import Phase
-from shared.ppp.policy import Authorization, IPv4Service, LinkEnd
+from shared.ppp.link import Link, Phase, Side
+from shared.ppp.policy import Authorization, IPv4Service, LinkEnd, LinkPolicy
 from tests.support.captures import vector
 from tests.support.ppp import GRANT, IPV4_ONLY, Pair, Station, Wire
 
@@ -183,6 +184,19 @@ class TestRenegotiation:
         pair.perform(0, pair.links[0].receive(bytes.fromhex("c0210144000a050699999999"), pair.now))
         assert not pair.up()
         assert pair.run(10.0).up()
+
+    @pytest.mark.parametrize("method", ["pap", "chap", "mschapv2"])
+    def test_a_successor_that_knows_nothing_of_an_open_link_brings_it_up_anew(self, method: str) -> None:
+        """Its worker has died: a fresh link speaks to a peer whose LCP, IPCP and IPV6CP are all Opened."""
+        policy = LinkPolicy(authentication=(method,))
+        pair = Pair(authenticator={"authentication": (method,)}).open().run(20.0)
+        assert pair.up()
+        successor = Link(policy, Side.AUTHENTICATOR, random=Random(2).randbytes)
+        pair.links = (successor, pair.links[1])
+        pair.perform(0, successor.open(pair.now))
+        assert pair.links[1].ipv4 == "10.0.0.1"  # it has not heard yet
+        assert pair.run(1.0).up()  # and no timer was waited for
+        assert successor.interface_id == 2
 
 
 class TestTermination:
