@@ -299,4 +299,9 @@ def test_a_frame_for_a_session_that_has_gone_is_ignored() -> None:
     exchange = dialled()
     old = exchange.datapath.sessions[1, 2]
     exchange.worker.receive(SessionClosed(1, 2, False, ""), 1.0)
+    exchange.worker.receive(assigned(peer=ELSEWHERE), 1.0)  # another call, with the same IDs
+    exchange.sent.clear()
+    exchange.reports.clear()
     exchange.worker.frames([Frame(old, bytes.fromhex("c02105010004"))], 1.0)
+    assert not exchange.sent
+    assert not exchange.reports
