@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final
 
 _REST_S: Final = 120.0  # longer than any message for the former owner can be on its way
@@ -19,17 +19,19 @@ class IdentifierSpace:
         self._modulus = modulus
         self._used: set[int] = set()
         self._resting: OrderedDict[int, float] = OrderedDict()
+        self._not_free: Counter[int] = Counter()  # by residue: how many are used or rest
 
     def take(self, residue: int, now: float) -> int | None:
         """Return an unused ID with this residue; None when there is none.
 
-        A random one (RFC 2661 §9 fears that IDs are guessed). Those given back of late come last.
+        A random one (RFC 2661 §9 fears that IDs are guessed). Those given back of late come last. A flood of
+        requests makes all IDs rest, so that nothing is searched for where nothing can be free.
         """
         self._wake(now)
-        chosen = self._by_chance(residue)
-        if chosen is None:
-            chosen = self._by_search(residue)
-        if chosen is None:
+        chosen = self._unused(residue) if self._not_free[residue] < self._members(residue) else None
+        if chosen is not None:
+            self._not_free[residue] += 1
+        else:
             chosen = next((number for number in self._resting if number % self._modulus == residue), None)
         if chosen is not None:
             self._resting.pop(chosen, None)
@@ -48,6 +50,11 @@ class IdentifierSpace:
             if rested > now:
                 return
             del self._resting[number]
+            self._not_free[number % self._modulus] -= 1
+
+    def _unused(self, residue: int) -> int | None:
+        chosen = self._by_chance(residue)
+        return self._by_search(residue) if chosen is None else chosen
 
     def _by_chance(self, residue: int) -> int | None:
         for _ in range(_TRIES):
@@ -73,7 +80,8 @@ class IdentifierSpace:
     def _lowest(self, residue: int) -> int:
         return self._first + (residue - self._first) % self._modulus
 
+    def _members(self, residue: int) -> int:
+        return max(0, (self._last - self._lowest(residue)) // self._modulus + 1)
+
     def _random(self, residue: int) -> int:
-        lowest = self._lowest(residue)
-        members = max(1, (self._last - lowest) // self._modulus + 1)
-        return lowest + self._modulus * secrets.randbelow(members)
+        return self._lowest(residue) + self._modulus * secrets.randbelow(self._members(residue))

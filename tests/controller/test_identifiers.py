@@ -54,6 +54,29 @@ def test_a_rested_id_is_like_any_other() -> None:
     assert drawn == {1, 2}
 
 
+class Watched(IdentifierSpace):
+    """Counts the IDs that are looked at."""
+
+    looks = 0
+
+    def _is_free(self, number: int) -> bool:
+        self.looks += 1
+        return super()._is_free(number)
+
+
+def test_a_flood_that_makes_all_ids_rest_costs_no_search_for_each_request() -> None:
+    space = Watched(1, 2000, 2)
+    requests = 20_000
+    for number in range(requests):
+        taken = space.take(number % 2, now=0.0)
+        assert taken is not None
+        assert taken % 2 == number % 2
+        space.release(taken, now=0.0)
+    assert space.looks < 10 * requests
+    drawn = {space.take(0, now=1000.0) for _ in range(1000)}
+    assert (len(drawn), None in drawn) == (1000, False)  # and with time all are free again
+
+
 def test_ids_can_not_be_guessed_from_those_before() -> None:
     space = IdentifierSpace(1, 0xEFFF, 4)
     taken = [space.take(1, now=0.0) or 0 for _ in range(50)]
