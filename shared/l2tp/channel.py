@@ -11,6 +11,7 @@ from shared.l2tp.settings import ConnectionSettings
 
 ACK_DELAY_S: Final = 0.02  # how long an acknowledgement waits for a message of ours to ride on
 _ACK_AT_ONCE: Final = 4  # messages after which it waits no longer
+_EARLY_OCTETS: Final = 4096  # of a message kept after a gap; a longer one has to come again
 DEFAULT_WINDOW: Final = 4  # of a peer that sends no Receive Window Size (§4.4.3)
 _MODULUS: Final = 0x10000
 _HALF: Final = 0x8000
@@ -22,7 +23,7 @@ class Arrival(Enum):
     NEXT = "next"
     EARLY = "early"  # inside our window, after a gap
     DUPLICATE = "duplicate"
-    OUTSIDE = "outside"
+    OUTSIDE = "outside"  # or too long to be kept
 
 
 class _Outgoing:
@@ -148,7 +149,7 @@ class ReliableChannel:
         if ahead >= _HALF:
             self._ack_deadline = now
             return Arrival.DUPLICATE
-        if ahead >= self._settings.receive_window:
+        if ahead >= self._settings.receive_window or len(body) > _EARLY_OCTETS:
             return Arrival.OUTSIDE
         self._early.setdefault(header.ns, (header, bytes(body)))
         self._ack_deadline = now

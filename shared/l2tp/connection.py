@@ -260,20 +260,20 @@ class ControlConnection:
             return True
         match decode_leniently(body, self._settings.secret):
             case SCCRQ(assigned_tunnel_id=peer_tunnel_id) as request:
-                return self._requested(request, peer_tunnel_id, source, now)
+                if self.state is TunnelState.WAIT_CTL_CONN:  # a repetition; any other Ns is somebody else's
+                    return peer_tunnel_id == self.peer_tunnel_id and header.ns == 0
+                self._requested(request, source, now)
             case StopCCN(assigned_tunnel_id=peer_tunnel_id):
-                return peer_tunnel_id == self.peer_tunnel_id
+                waiting = self.state is TunnelState.WAIT_CTL_REPLY  # and it could not read our ID
+                return waiting or peer_tunnel_id == self.peer_tunnel_id
         return False
 
-    def _requested(self, request: SCCRQ, peer_tunnel_id: int, source: Address, now: float) -> bool:
-        """Sort out another SCCRQ: a repetition, a tie with ours, or a peer that has begun anew."""
-        if self.state is TunnelState.WAIT_CTL_CONN:
-            return peer_tunnel_id == self.peer_tunnel_id
+    def _requested(self, request: SCCRQ, source: Address, now: float) -> None:
+        """Sort out another SCCRQ that is no repetition: a tie with ours, or a peer that has begun anew."""
         if source == self.peer and self.state is TunnelState.WAIT_CTL_REPLY:
             self._perform(self._tunnel.receive(request), now)
-        elif source == self.peer and peer_tunnel_id == self.peer_tunnel_id:
+        elif source == self.peer and request.assigned_tunnel_id == self.peer_tunnel_id:
             self._suspect_restart(now)
-        return False
 
     def _admit(self, header: ControlHeader, octets: int, source: Address, now: float) -> bool:
         """Whether to act on a message from ``source``: it is the peer's address, or has just become it."""

@@ -273,6 +273,10 @@ _LAYOUT: Final[dict[int, tuple[tuple[str, Attribute], ...]]] = {
 }
 _ROWS: Final = {number: {row.number: row for _, row in layout} for number, layout in _LAYOUT.items()}
 _BY_TYPE: Final = {kind.TYPE: kind for kind in _CLASSES}
+_STAND_INS: Final[dict[int, dict[str, Any]]] = {
+    SCCRQ.TYPE: {"protocol_version": 0, "framing_capabilities": 0, "host_name": b""},
+    StopCCN.TYPE: {"result": Result(0)},
+}
 _TYPE_OCTETS: Final = {kind.TYPE: AVP(MESSAGE_TYPE, _U16.pack(kind.TYPE)).encode() for kind in _CLASSES}
 
 
@@ -308,13 +312,17 @@ def decode_message(body: memoryview, secret: bytes | None = None) -> Message | U
 def decode_leniently(body: memoryview, secret: bytes | None = None) -> Message | None:
     """Return the message as far as it can be read, None where a required AVP is missing or unreadable.
 
-    For finding out whose message it is, before anything else is decided.
+    For finding out whose message it is, before anything else is decided: of SCCRQ and StopCCN only the
+    Assigned Tunnel ID is required, and what else is missing is zero or empty.
     """
     scan = _scan(body, secret)
     kind = _BY_TYPE.get(scan.message_type or 0)
-    if kind is None or any(name not in scan.values for name in _REQUIRED[kind.TYPE]):
+    if kind is None:
         return None
-    return kind(**scan.values, unknown=tuple(scan.unknown))
+    values = _STAND_INS.get(kind.TYPE, {}) | scan.values
+    if any(name not in values for name in _REQUIRED[kind.TYPE]):
+        return None
+    return kind(**values, unknown=tuple(scan.unknown))
 
 
 def _scan(body: memoryview, secret: bytes | None) -> _Scan:
@@ -345,7 +353,8 @@ def _scan(body: memoryview, secret: bytes | None) -> _Scan:
 
 def _start(scan: _Scan, avp: AVP) -> bool:
     """Take the first AVP, which must be the Message Type (§4.4.1); False where it makes no message."""
-    if avp.attribute != MESSAGE_TYPE or avp.vendor or avp.hidden or len(avp.value) != _U16.size:
+    strange = avp.attribute != MESSAGE_TYPE or avp.vendor or avp.flags & (HIDDEN | RESERVED)
+    if strange or len(avp.value) != _U16.size:
         scan.blame("the first AVP is not a Message Type", GeneralError.BAD_VALUE)
         return False
     (message_type,) = _U16.unpack(avp.value)
@@ -360,7 +369,8 @@ def _set_aside(scan: _Scan, avp: AVP) -> None:
     """Keep an AVP that is unknown, means nothing in this message or repeats one: the first of two counts."""
     scan.unknown.append(avp)
     known = avp.attribute in BY_NUMBER and not avp.vendor and not avp.flags & RESERVED
-    if avp.mandatory and not known:
+    ignored = scan.message_type not in _BY_TYPE  # the message as a whole (§4.4.1)
+    if avp.mandatory and not known and not ignored:
         text = f"unknown mandatory AVP {avp.attribute} of vendor {avp.vendor}"
         scan.blame(text, GeneralError.UNKNOWN_MANDATORY_AVP)
 

@@ -53,10 +53,12 @@ class Path:
         return True
 
     def nominate(self, source: Address, octets: int, now: float) -> bool:
-        """Make ``source`` the candidate; False where there is one already or was one just now."""
-        if self._candidate is not None:
-            if self._candidate.address == source:
-                self._candidate.received += max(octets, _LEAST_CREDIT)
+        """Make ``source`` the candidate; False where it is that already or another became it just now.
+
+        A candidate that has had its time without proof gives way: a peer may move twice.
+        """
+        if self._candidate is not None and self._candidate.address == source:
+            self._candidate.received += max(octets, _LEAST_CREDIT)
             return False
         if now < self._next_probe:
             return False

@@ -144,6 +144,18 @@ def test_too_many_tunnels_are_refused_by_one_message_no_larger_than_the_request(
     assert len(world.tunnels()) == 1
 
 
+def test_an_incomplete_sccrq_is_refused_and_the_log_says_what_is_missing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = bytes.fromhex("80080000 00000001 80080000 00020100 80080000 00090007")
+    world.inject(ControlHeader(0, 0, ns=0, nr=0).encode(body), STRANGER)
+    [(_, reply, _)] = world.sent
+    assert isinstance(decode_message(memoryview(reply)[12:]), StopCCN)
+    assert len(reply) <= 3 * (12 + len(body))
+    assert "Framing Capabilities AVP is missing" in caplog.text
+    assert world.tunnels() == []
+
+
 def test_replies_leave_from_the_address_that_was_dialled(world: World) -> None:
     world.inject(sccrq(), PEER, local_address="192.0.2.77")
     assert {local for _, _, local in world.sent} == {"192.0.2.77"}

@@ -154,6 +154,14 @@ def test_early_messages_are_kept_up_to_the_window_and_delivered_in_order() -> No
     assert made.nr == 4
 
 
+def test_an_early_message_of_unusual_size_is_not_kept() -> None:
+    made = channel(window=4)
+    long = memoryview(bytes(60_000))
+    assert made.receive(ControlHeader(1, 0, 1, 0), long, 0.0) is Arrival.OUTSIDE
+    assert made.receive(ControlHeader(1, 0, 0, 0), long, 0.0) is Arrival.NEXT
+    assert made.pop_early(0.0) is None
+
+
 def test_numbers_are_compared_modulo_65536() -> None:
     made = channel()
     for ns in range(65536):

@@ -33,6 +33,8 @@ from shared.l2tp.messages import (
     ICCN,
     ICRQ,
     OCRQ,
+    SCCCN,
+    SCCRP,
     SCCRQ,
     SLI,
     WEN,
@@ -212,6 +214,64 @@ def test_an_impatient_client_that_repeats_sccrq_gets_the_same_sccrp_again() -> N
     (reply,) = lns.receive(first(REQUEST), LAC_ADDRESS, 0.0)
     assert lns.receive(first(REQUEST), LAC_ADDRESS, 0.3) == [reply]
     assert lns.receive(first(REQUEST), LAC_ADDRESS, 0.6) == [reply]
+
+
+def test_a_client_without_a_name_is_served() -> None:
+    lns = lone_lns()
+    nameless = SCCRQ(
+        protocol_version=0x0100, framing_capabilities=3, host_name=b"", assigned_tunnel_id=LAC_TUNNEL
+    )
+    assert [type(each) for each in read(lns.receive(first(nameless), LAC_ADDRESS, 0.0))] == [SCCRP]
+    assert lns.peer_hostname == ""
+
+
+def test_an_incomplete_sccrq_is_refused_by_the_name_of_what_is_missing() -> None:
+    request = ControlHeader(0, 0, 0, 0).encode(bytes.fromhex("80080000 00000001 80080000 00090007"))
+    assert read_sccrq(request) is not None
+    down, stop, _ = read(lone_lns().receive(request, LAC_ADDRESS, 0.0))
+    assert isinstance(down, TunnelDown)
+    assert "Protocol Version AVP is missing" in down.reason
+    assert isinstance(stop, StopCCN)
+
+
+def test_a_refusal_of_our_sccrq_may_come_with_tunnel_id_0() -> None:
+    lac = requester(None)
+    stop = encode_message(StopCCN(assigned_tunnel_id=77, result=Result(4)))
+    (down,) = read(lac.receive(ControlHeader(0, 0, 0, 1).encode(stop), LNS_ADDRESS, 0.1))
+    assert isinstance(down, TunnelDown)
+    assert (down.result.code, down.by_peer) == (4, True)
+
+
+def test_a_call_may_be_asked_for_right_behind_scccn_or_even_overtake_it() -> None:
+    connected = ControlHeader(LNS_TUNNEL, 0, 1, 1).encode(encode_message(SCCCN()))
+    call = encode_message(ICRQ(assigned_session_id=5, call_serial_number=1))
+    asked = ControlHeader(LNS_TUNNEL, 0, 2, 1).encode(call)
+    for order in ((connected, asked), (asked, connected)):
+        lns = lone_lns()
+        lns.receive(first(REQUEST), LAC_ADDRESS, 0.0)
+        events = [event for each in order for event in lns.receive(each, LAC_ADDRESS, 0.1)]
+        assert [type(event) for event in events if not isinstance(event, Transmit)] == [TunnelUp, CallOffered]
+
+
+def test_a_zlb_with_a_session_id_acknowledges_like_any_other() -> None:  # xl2tpd sends such
+    lns = lone_lns()
+    lns.receive(first(REQUEST), LAC_ADDRESS, 0.0)
+    lns.receive(ControlHeader(LNS_TUNNEL, 555, 1, 1).encode(b""), LAC_ADDRESS, 0.1)
+    assert lns._channel.idle
+    assert lns.state is TunnelState.WAIT_CTL_CONN
+
+
+def test_a_peer_that_acknowledges_nothing_has_so_many_replies_waiting_and_no_more() -> None:
+    pair = established()
+    oldest = pair.lns._channel.oldest_ns
+    request = encode_message(OCRQ(
+        assigned_session_id=9, call_serial_number=1, minimum_bps=1, maximum_bps=1, bearer_type=1,
+        framing_type=1, called_number=b"1",
+    ))  # fmt: skip
+    for _ in range(3000):
+        header = ControlHeader(LNS_TUNNEL, 0, pair.lns._channel.nr, oldest)
+        pair.lns.receive(header.encode(request), LAC_ADDRESS, pair.now)
+    assert 1000 < pair.lns._channel.backlog < 1100
 
 
 def test_session_messages_before_establishment_end_the_tunnel_as_fsm_errors() -> None:

@@ -133,6 +133,19 @@ def test_the_message_type_must_come_first_and_be_known_if_mandatory() -> None:
     assert decode_message(body("0008 0000 0000 0063")) == UnknownMessage(99)
 
 
+def test_a_message_type_with_reserved_bits_is_none() -> None:  # §4.1: it is as if unrecognised
+    for octets in ("a008 0000 0000 0006", "2008 0000 0000 0006", "8408 0000 0000 0006"):
+        with pytest.raises(BadMessage, match="not a Message Type"):
+            decode_message(body(octets))
+
+
+def test_an_unknown_message_without_the_m_bit_is_ignored_whatever_stands_in_it() -> None:  # §4.4.1
+    unknown_mandatory = "8006 0000 0bad"
+    message = decode_message(body("0008 0000 0000 0063", unknown_mandatory))
+    assert isinstance(message, UnknownMessage)
+    assert [avp.attribute for avp in message.unknown] == [0x0BAD]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -178,6 +191,14 @@ def test_a_request_is_read_leniently_to_know_whose_it_is() -> None:
     assert getattr(decode_leniently(spoiled), "assigned_tunnel_id", None) == 5
     with pytest.raises(BadMessage):
         decode_message(spoiled)
+
+
+def test_whose_an_incomplete_request_is_stands_in_its_assigned_tunnel_id_alone() -> None:
+    tunnel = "8008 0000 0009 0005"
+    for kind in ("8008 0000 0000 0001", "8008 0000 0000 0004"):  # SCCRQ, StopCCN
+        assert getattr(decode_leniently(body(kind, tunnel)), "assigned_tunnel_id", None) == 5
+        assert decode_leniently(body(kind)) is None
+    assert decode_leniently(body(ICRQ, ASSIGNED_SESSION)) is None
 
 
 def test_results_have_words_that_depend_on_their_message() -> None:

@@ -14,7 +14,7 @@ from shared.l2tp.connection import (
 )
 from shared.l2tp.connection import Transmit as Sent
 from shared.l2tp.header import ControlHeader
-from shared.l2tp.messages import HELLO, SCCRQ, encode_message
+from shared.l2tp.messages import HELLO, SCCCN, SCCRQ, encode_message
 from tests.support.l2tp import LAC_ADDRESS, LAC_TUNNEL, LNS_TUNNEL, Pair, established
 
 MOVED: Address = ("198.51.100.7", 40777)
@@ -30,7 +30,7 @@ REQUEST = ControlHeader(0, 0, 0, 0).encode(
 
 def rebind(pair: Pair) -> None:
     """Let the LAC's NAT give it another port: the old one leads nowhere now."""
-    del pair.addresses[LAC_ADDRESS]
+    pair.addresses.pop(LAC_ADDRESS, None)
     pair.addresses[MOVED] = pair.lac
     pair.sources[id(pair.lac)] = MOVED
 
@@ -49,6 +49,17 @@ def test_a_forged_sccrq_gets_no_more_than_three_times_its_octets() -> None:
     assert len(sent) >= 1
     assert sum(len(each.datagram) for each in sent) <= 3 * len(REQUEST)
     assert lns.state is TunnelState.RELEASED
+
+
+def test_a_forged_sccrq_of_another_number_is_not_kept_and_does_not_end_the_set_up_of_a_peer() -> None:
+    lns = ControlConnection(ConnectionSettings("lns"), Role.LNS, LNS_TUNNEL, LAC_ADDRESS, random=bytes)
+    lns.receive(REQUEST, LAC_ADDRESS, 0.0)
+    for ns in (1, 2, 15):
+        forged = ControlHeader(0, 0, ns, 0).encode(REQUEST[12:])
+        assert lns.receive(forged, LAC_ADDRESS, 0.1) == []
+    connected = ControlHeader(LNS_TUNNEL, 0, 1, 1).encode(encode_message(SCCCN()))
+    lns.receive(connected, LAC_ADDRESS, 0.2)
+    assert lns.state is TunnelState.ESTABLISHED
 
 
 def test_a_peer_moves_when_it_acknowledges_from_where_its_messages_come() -> None:
@@ -76,6 +87,19 @@ def test_the_present_address_is_asked_first_and_its_answer_dismisses_a_forger() 
     pair.run(30.0)
     assert pair.lns.peer == LAC_ADDRESS
     assert not pair.of(pair.lns, PeerMoved)
+
+
+def test_a_peer_that_moves_twice_is_found_though_the_first_move_leads_nowhere_now() -> None:
+    pair = established()
+    del pair.addresses[LAC_ADDRESS]
+    gone: Address = (MOVED[0], 40000)
+    pair.perform(pair.lns, pair.lns.receive(hello(pair), gone, pair.now))
+    pair.run(8.0)
+    rebind(pair)
+    pair.perform(pair.lns, pair.lns.probe(MOVED, pair.now))
+    pair.run(30.0)
+    assert pair.lns.peer == MOVED
+    assert pair.lns.state is TunnelState.ESTABLISHED
 
 
 def test_a_forgers_message_is_neither_acted_on_nor_acknowledged() -> None:
