@@ -364,16 +364,16 @@ def test_link_up_is_reported_once_however_often_it_is_said(
     assert caplog.text.count("session up") == 1
 
 
-def test_a_decision_that_comes_too_late_reaches_nobody(world: World) -> None:
+def test_credentials_that_come_after_the_session_was_terminated_are_not_looked_at(world: World) -> None:
     world.dial(world.lac())
     [row] = world.sessions()
     worker = world.worker_of(row)
     world.controller.terminate(Selection(all=True), "x")
-    world.settle()
     heard = len(worker.heard)
-    worker.say(LinkUp(row.tunnel_id, row.session_id, None, None, 1462))
+    worker.say(AuthRequest(row.tunnel_id, row.session_id, 1, "pap", "alice", 1, b"", b"secret"))
     world.settle()
     assert not [message for message in worker.heard[heard:] if isinstance(message, AuthDecision)]
+    assert world.totals.authentications == 0
 
 
 def test_sequencing_is_asked_for_by_the_lac_or_by_configuration(tmp_path: Path) -> None:
