@@ -68,6 +68,7 @@ class Worker:
         self._interface_ids = InterfaceIds()
         self._reported: dict[Key, int] = {}  # packets of each session in the controller's books
         self._scan_from = 0
+        self._lost = False  # a message was dropped: the controller may be wrong about our sessions
 
     # ------------------------------------------------------------------- from the controller
 
@@ -87,7 +88,7 @@ class Worker:
             case Welcome(epoch):
                 self._welcome(epoch)
             case HelloWanted():
-                self._report(self.hello())
+                self._tell(self.hello())
             case PeerConfirmed(tunnel_id, peer):
                 self._datapath.move_tunnel(tunnel_id, peer)
             case AuthDecision() | AddressDecision():
@@ -108,7 +109,7 @@ class Worker:
             message,
             self._datapath,
             transmit=self._transmit,
-            report=self._report,
+            report=self._tell,
             random=self._random,
             interface_id_taken=partial(self._interface_ids.taken, key),
         )
@@ -119,7 +120,7 @@ class Worker:
         subscriber = self.subscribers.get((message.tunnel_id, message.session_id))
         if subscriber is None:
             if message.orderly:  # the controller waits for an answer, whoever has lost the first one
-                self._report(
+                self._tell(
                     LinkDown(message.tunnel_id, message.session_id, LinkEnd.ADMINISTRATIVE, message.reason)
                 )
         elif message.orderly:
@@ -165,13 +166,23 @@ class Worker:
         return Hello(self._index, self._pid, self._datapath.NAME, (), tuple(self.subscribers))
 
     def heartbeat(self, more_totals: tuple[tuple[str, int], ...] = ()) -> None:
-        """Report totals, the digest, and the sessions that have moved packets since the last time."""
+        """Report totals, the digest, and the sessions that have moved packets since the last time.
+
+        The digest does not show that a `LinkUp` was lost, so after any loss we introduce ourselves anew.
+        """
         rows = tuple(self._changed_sessions())
         totals = self._datapath.counters.totals() + more_totals
         message = Counters(self.epoch, session_digest(set(self.subscribers)), totals, rows)
         if self._report(message):
             for row in rows:
                 self._reported[row.tunnel_id, row.session_id] = row.rx_packets + row.tx_packets
+            if self._lost:
+                self._lost = False
+                self._tell(self.hello())
+
+    def _tell(self, message: FromWorker) -> None:
+        if not self._report(message):
+            self._lost = True
 
     def _changed_sessions(self) -> Iterable[SessionCounters]:
         sessions = list(self._datapath.sessions.values())
@@ -198,7 +209,7 @@ class Worker:
             key = subscriber.session.key
             log.exception("session ended by a bug of ours tunnel=%d session=%d", *key)
             self._forget(subscriber)
-            self._report(LinkDown(*key, LinkEnd.NEGOTIATION_FAILED, "internal error"))
+            self._tell(LinkDown(*key, LinkEnd.NEGOTIATION_FAILED, "internal error"))
             return
         if subscriber.ended:
             self._forget(subscriber)

@@ -204,6 +204,23 @@ def test_rows_that_did_not_reach_the_controller_are_sent_again() -> None:
     assert len(counters(exchange).sessions) == 1
 
 
+def test_after_a_lost_message_the_worker_introduces_itself_so_that_all_is_said_again() -> None:
+    exchange = dialled()
+    up = exchange.of(LinkUp)[-1]
+    exchange.reports.clear()
+    exchange.controller_takes = False
+    exchange.inject(bytes.fromhex("0002 0001 0002 8057 0501 0004"))  # IPV6CP ends: a LinkUp without it
+    exchange.worker.heartbeat()
+    assert exchange.reports == []
+    exchange.controller_takes = True
+    exchange.worker.heartbeat()
+    exchange.worker.heartbeat()
+    assert exchange.of(Hello) == [Hello(0, 4711, "reference", (), ((1, 2),))]
+    exchange.worker.receive(Welcome(8), 1.0)
+    assert isinstance(up, LinkUp)
+    assert exchange.of(LinkUp) == [replace(up, interface_id=None)]
+
+
 def test_a_heartbeat_is_bounded_and_every_session_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "ROWS_PER_HEARTBEAT", 2)
     exchange = Exchange()
