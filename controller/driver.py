@@ -151,6 +151,10 @@ class Driver:
             self._workers.send(worker, PeerConfirmed(tunnel.tunnel_id, event.to))
         return _NOTHING
 
+    def confirm_peer(self, tunnel: Tunnel, worker: int) -> None:
+        """Tell ``worker`` once more where the tunnel's peer is: what was said of its move has been lost."""
+        self._workers.send(worker, PeerConfirmed(tunnel.tunnel_id, tunnel.connection.peer))
+
     def _released(self, tunnel: Tunnel, _: Released, now: float) -> Iterable[Command]:
         self._forget(tunnel, now)
         return _NOTHING

@@ -99,8 +99,12 @@ class WorkerMessages:
 
     def _peer_moved(self, worker: Worker, message: PeerMoved, now: float) -> None:
         tunnel = self._registry.tunnels.get(message.tunnel_id)
-        if tunnel is not None and tunnel.worker in {None, worker.index}:
-            connection = tunnel.connection
+        if tunnel is None or tunnel.worker not in {None, worker.index}:
+            return
+        connection = tunnel.connection
+        if message.source == connection.peer:
+            self._driver.confirm_peer(tunnel, worker.index)
+        else:
             self._driver.run(tunnel, lambda: connection.probe(message.source, now), now)
 
     def _of_session(self, handle: Callable[[Session, Any, float], None]) -> _Handler:

@@ -10,6 +10,8 @@ from shared.ipc.messages import (
     AuthRequest,
     HelloWanted,
     LinkDown,
+    PeerConfirmed,
+    PeerMoved,
     SessionAssigned,
     SessionClosed,
     Welcome,
@@ -133,3 +135,15 @@ def test_a_worker_has_no_say_in_another_workers_sessions(world: World) -> None:
     world.settle()
     assert len(world.sessions()) == 1
     assert world.totals.authentications == 0
+
+
+def test_a_worker_that_has_missed_a_move_hears_of_it_again(world: World) -> None:
+    """Else the data of a tunnel whose control connection has moved would be dropped until its end."""
+    world.dial(world.lac())
+    [row] = world.sessions()
+    worker = world.worker_of(row)
+    peer = ("198.51.100.7", 1701)
+    assert not [message for message in worker.heard if isinstance(message, PeerConfirmed)]
+    worker.say(PeerMoved(row.tunnel_id, peer))
+    world.settle()
+    assert worker.last(PeerConfirmed) == PeerConfirmed(row.tunnel_id, peer)
