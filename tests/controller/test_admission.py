@@ -35,6 +35,19 @@ def test_a_flood_from_everywhere_is_limited_but_a_proven_source_still_gets_in() 
     assert admission.admit(genuine, 0.0)
 
 
+def test_nothing_is_worth_reading_while_no_tunnel_would_be_let_in() -> None:
+    admission = Admission(LIMITS, now=0.0)
+    genuine, stranger, greedy = ("198.51.100.7", 1701), ("198.51.100.8", 1701), ("198.51.100.9", 1701)
+    admission.proven(genuine)
+    for _ in range(6):
+        admission.admit(greedy, 0.0)
+    assert [admission.worth_reading(each, 0.0) for each in (genuine, stranger, greedy)] == [True, True, False]
+    for n in range(1000):
+        admission.admit((f"203.0.{n >> 8}.{n & 255}", 1701), 0.0)
+    assert [admission.worth_reading(each, 0.0) for each in (genuine, stranger)] == [True, False]
+    assert admission.worth_reading(stranger, 1.0)
+
+
 def test_memory_for_sources_is_bounded() -> None:
     admission = Admission(LIMITS, now=0.0)
     for n in range(70_000):
