@@ -1,6 +1,7 @@
 """One session: drives its PPP link, and turns what the link says into forwarding and into messages.
 
-A worker runs it as AUTHENTICATOR; a client that dials runs the same one as PEER.
+A worker runs it as AUTHENTICATOR. As PEER it is the other end of a worker's tests: `culvert dial` and `load`
+forward nothing and have `client.tunnel`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from ipaddress import IPv4Address
 from typing import Final
 
 from shared.ipc.codec import Message
@@ -135,6 +136,7 @@ class Worker:
         if isinstance(message, AuthDecision):
             self._run(subscriber, partial(subscriber.decide, message, now))
         else:
+            IPv4Address(message.address)  # raises, while nothing has happened to the session
             self._run(subscriber, partial(subscriber.decide_address, message, now))
 
     def _welcome(self, epoch: int) -> None:

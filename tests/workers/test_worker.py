@@ -100,6 +100,18 @@ def test_a_wish_for_an_address_goes_to_the_controller_and_its_answer_to_the_peer
     assert exchange.of(LinkUp)[-1] == LinkUp(1, 2, "10.0.0.77", None, 1462)
 
 
+def test_an_answer_to_a_wish_that_is_no_address_leaves_the_session_waiting() -> None:
+    service = IPv4Service("10.0.0.1", "10.0.0.10", honour_wish=True)
+    exchange = Exchange(replace(GRANT, ipv4=service))
+    exchange.dial(assigned(), wish=replace(GRANT, ipv4=IPv4Service("10.0.0.77", "0.0.0.0")))
+    exchange.worker.receive(AddressDecision(1, 2, ""), 0.0)
+    exchange.worker.receive(AddressDecision(1, 2, "10.0.0.10"), 0.0)
+    exchange.settle()
+    last = exchange.of(LinkUp)[-1]
+    assert isinstance(last, LinkUp)
+    assert last.ipv4 == "10.0.0.10"
+
+
 def test_an_orderly_close_terminates_the_link_and_is_answered_by_link_down() -> None:  # RFC 1661 §5.5
     exchange = dialled()
     exchange.sent.clear()
