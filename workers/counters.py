@@ -37,6 +37,7 @@ class DatapathCounters:
     not_ip: int = 0
     multicast: int = 0
     no_destination: int = 0
+    redirect: int = 0  # our own kernel's, between two subscribers of one TUN: they have no other router
     too_big: int = 0  # and no ICMP error was due, or its rate was used up
 
     # At the descriptors.

@@ -11,7 +11,13 @@ from typing import Final, NamedTuple
 
 from shared.addresses import Address
 from shared.ip.fragment import MIN_MTU_OCTETS, fragment_ipv4, may_fragment
-from shared.ip.icmp import IPV6_MIN_MTU_OCTETS, fragmentation_needed, packet_too_big
+from shared.ip.icmp import (
+    IPV6_MIN_MTU_OCTETS,
+    fragmentation_needed,
+    is_ipv4_redirect,
+    is_ipv6_redirect,
+    packet_too_big,
+)
 from shared.ip.mss import clamp_ipv4_mss, clamp_ipv6_mss
 from shared.ip.packet import Packet, read_ipv4, read_ipv6
 from shared.l2tp.header import parse_data_header
@@ -244,6 +250,9 @@ class Datapath:
         if session is None or (network := session.ipv4) is None:
             self.counters.no_destination += 1
             return
+        if is_ipv4_redirect(view):
+            self.counters.redirect += 1
+            return
         mtu = max(network.mtu_octets, MIN_MTU_OCTETS)
         if len(view) <= mtu:
             if network.clamp_octets and clamp_ipv4_mss(view, network.clamp_octets):
@@ -262,6 +271,9 @@ class Datapath:
         session = self._ipv6.find(packet.destination)
         if session is None or (network := session.ipv6) is None:
             self.counters.no_destination += 1
+            return
+        if is_ipv6_redirect(view):
+            self.counters.redirect += 1
             return
         # Whatever its MRU, a peer takes 1500 octets (RFC 1661 §6.1), and no IPv6 link has less than 1280.
         mtu = max(network.mtu_octets, IPV6_MIN_MTU_OCTETS)

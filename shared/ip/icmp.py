@@ -1,4 +1,4 @@
-"""The two ICMP errors by which a sender learns the MTU of a session (RFC 1191, RFC 8201)."""
+"""ICMP: the errors by which a sender learns the MTU of a session (RFC 1191, RFC 8201); redirects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from struct import pack, pack_into
 from typing import Final
 
 from shared.ip.checksum import internet_checksum
-from shared.ip.packet import ICMP, ICMPV6, IPV4_HEADER_OCTETS, IPV6_HEADER_OCTETS, ipv6_upper_layer
+from shared.ip.packet import (
+    ICMP,
+    ICMPV6,
+    IPV4_HEADER_OCTETS,
+    IPV6_HEADER_OCTETS,
+    ipv4_upper_layer,
+    ipv6_upper_layer,
+)
 
 IPV6_MIN_MTU_OCTETS: Final = 1280  # RFC 8200 §5
 _IPV4_QUOTE_OCTETS: Final = 576 - IPV4_HEADER_OCTETS - 8  # RFC 1812 §4.3.2.3
@@ -14,6 +21,7 @@ _IPV6_QUOTE_OCTETS: Final = IPV6_MIN_MTU_OCTETS - IPV6_HEADER_OCTETS - 8  # RFC 
 _INTERNETWORK_CONTROL: Final = 0xC0  # RFC 1812 §4.3.2.5
 _TTL: Final = 64
 _ICMP_QUERIES: Final = frozenset({0, 8, 9, 10, 13, 14, 15, 16, 17, 18})  # all else may be errors
+_ICMP_REDIRECT: Final = 5
 _ICMPV6_REDIRECT: Final = 137
 
 
@@ -51,6 +59,23 @@ def packet_too_big(packet: memoryview, mtu_octets: int, source: bytes) -> bytes 
     pack_into("!H", body, 2, internet_checksum(pseudo_header, body))
     header = pack("!IHBB", 6 << 28, len(body), ICMPV6, _TTL) + source + destination
     return header + body
+
+
+def is_ipv4_redirect(packet: memoryview) -> bool:
+    """Whether ``packet``, which has passed `read_ipv4`, is an ICMP Redirect (RFC 792)."""
+    if packet[9] != ICMP:
+        return False
+    upper = ipv4_upper_layer(packet)
+    return upper is not None and upper[1] < len(packet) and packet[upper[1]] == _ICMP_REDIRECT
+
+
+def is_ipv6_redirect(packet: memoryview) -> bool:
+    """Whether ``packet``, which has passed `read_ipv6`, is an ICMPv6 Redirect (RFC 4861 §4.5)."""
+    return (
+        packet[6] == ICMPV6
+        and len(packet) > IPV6_HEADER_OCTETS
+        and packet[IPV6_HEADER_OCTETS] == _ICMPV6_REDIRECT
+    )
 
 
 def _ipv4_error_allowed(packet: memoryview) -> bool:

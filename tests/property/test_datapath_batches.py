@@ -86,7 +86,7 @@ def test_any_packets_from_the_tun_leave_every_session_and_each_is_counted_once(b
     out = path.downlink([writable(octets) for octets in batch], 1.0)
     assert state(path) == before
     counted = dict(path.counters.totals())
-    reasons = ("tx_packets", "icmp_too_big", "too_big", "not_ip", "multicast", "no_destination")
+    reasons = ("tx_packets", "icmp_too_big", "too_big", "not_ip", "multicast", "no_destination", "redirect")
     assert sum(counted[reason] for reason in reasons) == len(batch)
     for item in out.datagrams:
         network = item.session.ipv4

@@ -244,6 +244,20 @@ def test_what_is_for_nobody_is_counted(octets: bytes, reason: str) -> None:
     assert dropped(path) == {reason: 1}
 
 
+def test_the_kernel_s_redirects_to_another_subscriber_are_kept_from_the_first() -> None:
+    """Linux sends them for what comes in from a TUN and leaves by it; on a PPP link there is one router."""
+    path = routed()
+    # ICMP Redirect for the host 10.0.0.11 (RFC 792), from the gateway to the subscriber, without its quote.
+    redirect = bytes.fromhex("45c0001c00000000 4001 0000 0a000001 0a00000a 0501 0000 0a00000b")
+    redirect6 = packet6("fe80::1", "2001:db8:150::10")  # RFC 4861 §4.5
+    redirect6 = redirect6[:6] + b"\x3a\xff" + redirect6[8:40] + b"\x89" + bytes(7)
+    assert down(path, redirect, redirect6) == Downlink()
+    assert dropped(path) == {"redirect": 2}
+    echo = redirect[:20] + b"\x08" + redirect[21:]
+    later_fragment = redirect[:6] + b"\x00\x10" + redirect[8:]
+    assert len(down(path, echo, later_fragment, redirect[:2] + b"\x00\x14" + redirect[4:]).datagrams) == 3
+
+
 def test_the_longest_prefix_decides_between_sessions() -> None:
     path = datapath(one := session(1, 1), two := session(1, 2), three := session(1, 3))
     path.open_ipv4(one, ipv4(None, "0.0.0.0/0"))
