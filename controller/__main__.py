@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in config.warnings:
         log.warning("%s", warning)
     said = json.loads(options.descriptors)
-    inherited = Inherited([socket.socket(fileno=number) for number in said["udp"]], said["inodes"])
+    inherited = Inherited(_sockets(said["udp"]), _sockets(said["strangers"]), said["inodes"])
     try:
         uvloop.run(run(config, inherited))
     except SystemRefused as refusal:
@@ -42,11 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _sockets(descriptors: Sequence[int]) -> list[socket.socket]:
+    return [socket.socket(fileno=number) for number in descriptors]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m controller", description=__doc__)
     parser.add_argument("--config", required=True, help="the TOML file")
     parser.add_argument(
-        "--descriptors", required=True, help='JSON: {"udp": [fd, ...], "inodes": [[...], ...]}'
+        "--descriptors",
+        required=True,
+        help='JSON: {"udp": [fd, ...], "strangers": [fd, ...], "inodes": [[...], ...]}',
     )
     return parser
 

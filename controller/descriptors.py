@@ -24,22 +24,23 @@ PYTHON: Final = (sys.executable, "-P", "-m")
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """``groups[listen]`` is a listen address's sockets, the controller's first; ``tuns[worker]`` a TUN."""
+    """``groups[listen]``: the sockets of a listen address, in the order of `system.udp`; ``tuns`` by worker."""
 
     groups: list[list[socket.socket]]
     tuns: list[int]
 
     def describe(self) -> dict[str, list[int] | list[list[int]]]:
-        """Return what the controller is told: its socket and each worker's inode, by listen address."""
+        """Return what the controller is told: its sockets and each worker's inode, by listen address."""
         workers = range(len(self.tuns))
         return {
             "udp": [group[0].fileno() for group in self.groups],
+            "strangers": [group[-1].fileno() for group in self.groups],
             "inodes": [[_inode(group[1 + index]) for group in self.groups] for index in workers],
         }
 
     def controller(self, arguments: tuple[str, ...]) -> Command:
-        """Return the controller's command; it inherits the first socket of each group."""
-        inherited = tuple(group[0].fileno() for group in self.groups)
+        """Return the controller's command; it inherits the first and the last socket of each group."""
+        inherited = tuple(group[place].fileno() for place in (0, -1) for group in self.groups)
         return Command("controller", (*PYTHON, "controller", *arguments), inherited)
 
     def worker(self, index: int, config: Config) -> Command:

@@ -30,9 +30,10 @@ _LOOK_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """What the supervisor passes on: a UDP socket for each listen address, and the workers' inodes."""
+    """What the supervisor passes on: two UDP sockets for each listen address, and the workers' inodes."""
 
     udp: Sequence[socket.socket]
+    strangers: Sequence[socket.socket]  # where what names no tunnel arrives
     inodes: Sequence[Sequence[int]]  # by worker, by listen address
 
     def of_workers(self) -> list[list[str]]:
@@ -51,7 +52,7 @@ async def run(config: Config, inherited: Inherited) -> None:
         routes = Routes(loop)
         cleanup.push_async_callback(routes.close)
         await routes.clear()  # of a controller before us, whose sessions are gone with it
-        udp = UdpSockets(loop, inherited.udp)
+        udp = UdpSockets(loop, inherited.udp, inherited.strangers)
         cleanup.callback(udp.close)
         workers = WorkersLink(loop, f"ipc://{config.paths.runtime}/workers.sock", totals)
         cleanup.callback(workers.close)

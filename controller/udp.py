@@ -19,6 +19,7 @@ from system.udp import IP_PKTINFO, is_wildcard
 log = logging.getLogger(__name__)
 
 BATCH: Final = 64  # datagrams of one socket before others, timers and workers have their turn
+STRANGERS_BATCH: Final = 32  # and of one on which a flood costs nobody but strangers
 _OCTETS: Final = 65_535
 _IPV4: Final = struct.Struct("@i4s4s")  # struct in_pktinfo: interface, our address, destination
 _IPV6: Final = struct.Struct("@16sI")  # struct in6_pktinfo
@@ -27,20 +28,27 @@ _PASSING: Final = {errno.EAGAIN, errno.ENOBUFS, errno.EINTR}
 
 
 class UdpSockets:
-    """One socket for each listen address, by index."""
+    """For each listen address, by index, one socket for tunnels and one that is only read, for strangers."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sockets: Sequence[socket.socket],
+        strangers: Sequence[socket.socket] = (),
+    ) -> None:
         self._loop = loop
         self._sockets = sockets
+        self._strangers = strangers
         self._quiet = QuietLog(log, loop.time)
         self._wildcard = [is_wildcard(each.getsockname()[0]) for each in sockets]
 
     def start(self, take: Callable[[Datagram], None]) -> None:
         """Give each datagram to ``take`` from now on."""
         self._take = take
-        for index, each in enumerate(self._sockets):
-            each.setblocking(False)
-            self._loop.add_reader(each.fileno(), self._readable, index)
+        for sockets, batch in ((self._sockets, BATCH), (self._strangers, STRANGERS_BATCH)):
+            for index, each in enumerate(sockets):
+                each.setblocking(False)
+                self._loop.add_reader(each.fileno(), self._readable, each, index, batch)
 
     def send(self, listen: int, octets: bytes, to: Address, local_address: str | None) -> bool:
         """Send a datagram; False where it could not go."""
@@ -58,13 +66,13 @@ class UdpSockets:
 
     def close(self) -> None:
         """Stop reading and give the descriptors back."""
-        for each in self._sockets:
+        for each in (*self._sockets, *self._strangers):
             self._loop.remove_reader(each.fileno())
             each.close()
 
-    def _readable(self, index: int) -> None:
-        member, wildcard = self._sockets[index], self._wildcard[index]
-        for _ in range(BATCH):
+    def _readable(self, member: socket.socket, index: int, batch: int) -> None:
+        wildcard = self._wildcard[index]
+        for _ in range(batch):
             try:
                 octets, ancillary, _, source = member.recvmsg(_OCTETS, _ANCILLARY if wildcard else 0)
             except OSError as error:

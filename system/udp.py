@@ -1,7 +1,9 @@
 """The sockets of one listen address: a `SO_REUSEPORT` group whose order says who reads what.
 
-Index 0 is the controller's socket, index 1 + k worker k's. A classic-BPF program, run by the kernel on each
-datagram, reads the L2TP header and returns the index (`shared.l2tp.sharding` is the same rule in Python).
+Index 0 is the controller's socket for tunnels that exist, index 1 + k worker k's, and the last one the
+controller's for strangers: whatever names no tunnel, SCCRQ above all, so that a flood of it fills no queue
+in which the messages of established tunnels wait. A classic-BPF program, run by the kernel on each datagram,
+reads the L2TP header and returns the index (`shared.l2tp.sharding` is the rule for data in Python).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ RECEIVE_BUFFER_OCTETS: Final = 8 * 1024 * 1024
 SEND_BUFFER_OCTETS: Final = 4 * 1024 * 1024
 
 # Opcodes of linux/bpf_common.h: class | size or operation | mode or source.
+_LD_LENGTH: Final = 0x80  # A = octets of the datagram
 _LD_HALF: Final = 0x28  # A = big-endian half-word at k
 _LD_HALF_X: Final = 0x48  # A = half-word at X + k
 _LDX: Final = 0x01  # X = k
@@ -46,36 +49,43 @@ _RETURN_A: Final = 0x16
 _T_BIT: Final = 0x8000  # RFC 2661 §3.1
 _L_BIT: Final = 0x4000
 _VERSION: Final = 0x000F
+_SHORTEST: Final = 6  # octets of a data header without options; a control header takes more
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k: struct sock_filter
 
 
 def steering_program(workers: int) -> tuple[Instruction, ...]:
-    """Return the program for ``workers`` workers; a load past the datagram's end returns 0 by itself.
+    """Return the program for ``workers`` workers; jumps count the instructions to leap over.
 
-    Jumps count the instructions to leap over.
+    A load past the datagram's end would return 0, the socket of the tunnels, so short ones are seen to first.
     """
     return (
+        (_LD_LENGTH, 0, 0, 0),
+        (_IF_AT_LEAST, 0, 18, _SHORTEST),  # to "strangers"
         (_LD_HALF, 0, 0, 0),
-        (_IF_ANY_BIT, 12, 0, _T_BIT),  # to "return 0": control messages are the controller's
+        (_AND, 0, 0, _VERSION),
+        (_IF_EQUAL, 0, 15, 2),  # to "strangers": L2TPv3 and L2F are counted there
+        (_LD_HALF, 0, 0, 0),
+        (_IF_ANY_BIT, 10, 0, _T_BIT),  # to "control"
         (_IF_ANY_BIT, 0, 2, _L_BIT),
         (_LDX, 0, 0, 2),  # the Length field moves the IDs by two octets
         (_JUMP, 0, 0, 1),
         (_LDX, 0, 0, 0),
-        (_AND, 0, 0, _VERSION),
-        (_IF_EQUAL, 0, 6, 2),  # to "return 0": L2TPv3 and L2F are counted there
         (_LD_HALF_X, 0, 0, 2),  # tunnel ID
         (_IF_AT_LEAST, 0, 1, SPREAD_BASE),
         (_LD_HALF_X, 0, 0, 4),  # session ID
         (_MOD, 0, 0, workers),
         (_ADD, 0, 0, 1),
         (_RETURN_A, 0, 0, 0),
+        (_LD_HALF, 0, 0, 4),  # control: its tunnel ID
+        (_IF_EQUAL, 1, 0, 0),  # to "strangers"
         (_RETURN, 0, 0, 0),
+        (_RETURN, 0, 0, 1 + workers),  # strangers
     )
 
 
 def open_group(address: str, port: int, workers: int) -> list[socket.socket]:
-    """Return the 1 + ``workers`` sockets bound to ``address`` and ``port``, non-blocking, in order.
+    """Return the 2 + ``workers`` sockets bound to ``address`` and ``port``, non-blocking, in order.
 
     Raises `SystemRefused` where the address can't be bound. The group would be joined silently where a
     process of the same user has one already: call `ensure_free` first.
@@ -83,7 +93,7 @@ def open_group(address: str, port: int, workers: int) -> list[socket.socket]:
     family, sockaddr = resolve(address, port)
     group: list[socket.socket] = []
     try:
-        for index in range(1 + workers):
+        for index in range(2 + workers):
             group.append(member := _open_member(family, address))
             if index == 0:  # before bind, so that not one datagram is steered otherwise
                 _attach(member, steering_program(workers))

@@ -44,7 +44,7 @@ runtime = "{runtime}"
 def controller(folder: Path, ours: socket.socket) -> Iterator[subprocess.Popen[str]]:
     config = folder / "culvert.toml"
     config.write_text(CONFIG.format(runtime=folder))
-    descriptors = json.dumps({"udp": [ours.fileno()], "inodes": [[42]]})
+    descriptors = json.dumps({"udp": [ours.fileno()], "strangers": [], "inodes": [[42]]})
     command = [sys.executable, "-m", "controller", "--config", str(config), "--descriptors", descriptors]
     with subprocess.Popen(command, pass_fds=[ours.fileno()], stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -90,10 +90,11 @@ class Dialler:
 
 
 def test_it_serves_until_sigterm_and_then_closes_every_tunnel_in_order(tmp_path: Path) -> None:
-    ours, theirs = open_group("127.0.0.1", 0, 1)
+    ours, theirs, strangers = open_group("127.0.0.1", 0, 1)  # each with a port of its own
     with (
         ours,
         theirs,
+        strangers,
         controller(tmp_path, ours) as process,
         zmq.Context() as context,
         context.socket(zmq.DEALER) as worker,

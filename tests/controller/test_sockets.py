@@ -35,10 +35,18 @@ def run(body: Callable[[], Awaitable[None]]) -> None:
     uvloop.run(main())
 
 
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def server(address: str) -> socket.socket:
     """The controller's socket of a group, on any port."""
-    ours, workers = open_group(address, 0, 1)
-    workers.close()
+    ours, *others = open_group(address, 0, 1)
+    for other in others:
+        other.close()
     return ours
 
 
@@ -63,6 +71,26 @@ def test_a_reply_comes_from_the_address_that_was_dialled(listen: str, dialled: s
             assert udp.send(0, b"reply", heard[0].source, heard[0].local_address)
             octets, source = client.recvfrom(100)
         assert (octets, source[0]) == (b"reply", dialled or listen)
+        udp.close()
+
+    run(body)
+
+
+def test_strangers_are_heard_and_answered_from_the_socket_that_they_wrote_to() -> None:
+    async def body() -> None:
+        ours, theirs, strangers = open_group("127.0.0.1", free_port(), 1)
+        theirs.close()
+        udp = UdpSockets(asyncio.get_running_loop(), [ours], [strangers])
+        heard: list[Datagram] = []
+        udp.start(heard.append)
+        with socket.socket(ours.family, socket.SOCK_DGRAM) as client:
+            client.settimeout(5)
+            for tunnel_id in (0, 1):
+                client.sendto(bytes.fromhex(f"c802 000c {tunnel_id:04x} 0000 0000 0000"), ours.getsockname())
+            await until(lambda: len(heard) == 2)
+            assert {each.listen for each in heard} == {0}
+            assert udp.send(0, b"reply", heard[0].source, None)
+            assert client.recvfrom(100) == (b"reply", ours.getsockname())
         udp.close()
 
     run(body)

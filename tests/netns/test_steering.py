@@ -1,6 +1,7 @@
 """The kernel gives each datagram of a listen address to the process that is to read it.
 
-A sender writes to one address; 1 + N sockets are bound to it in the order controller, worker 0, worker 1, ...
+A sender writes to one address; 2 + N sockets are bound to it in the order controller, worker 0, worker 1, ...
+and the controller's second one, for those who name no tunnel.
 Which of them became readable is compared with RFC 2661's header (§3.1), spelled out octet by octet.
 """
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.netns
 Group = list[socket.socket]
 OpenGroup = Callable[[str, int], Group]
 
-CONTROLLER = 0
+CONTROLLER, STRANGERS = 0, -1
 LENGTH, SEQUENCE, OFFSET, PRIORITY = 0x4000, 0x0800, 0x0200, 0x0100
 
 
@@ -41,7 +42,7 @@ def data_message(tunnel_id: int, session_id: int, flags: int = 0, version: int =
 
 
 def reader_of(group: Sequence[socket.socket], datagram: bytes) -> int:
-    """Send ``datagram`` to the group and return the index of the socket that got it.
+    """Send ``datagram`` to the group and return the index of the socket that got it, -1 for the last.
 
     The controller's socket sends, since it is in the right namespace: to itself, by the group's address.
     """
@@ -49,7 +50,8 @@ def reader_of(group: Sequence[socket.socket], datagram: bytes) -> int:
     readable, _, _ = select.select(group, [], [], 5)
     assert len(readable) == 1
     assert readable[0].recv(2048) == datagram
-    return list(group).index(readable[0])
+    index = list(group).index(readable[0])
+    return STRANGERS if index == len(group) - 1 else index
 
 
 @pytest.fixture
@@ -73,7 +75,9 @@ def test_control_messages_reach_the_controller_and_data_its_tunnels_worker(
     open_group: OpenGroup, address: str
 ) -> None:
     group = open_group(address, 3)
-    assert reader_of(group, bytes.fromhex("c802 0014 0000 0000 0000 0000 8008 0000 0000 0001")) == CONTROLLER
+    for tunnel_id, reader in ((0, STRANGERS), (1, CONTROLLER), (0xFFFF, CONTROLLER)):
+        hello = f"c802 0014 {tunnel_id:04x} 0000 0000 0000 8008 0000 0000 0006"
+        assert reader_of(group, bytes.fromhex(hello)) == reader
     for tunnel_id in (1, 2, 3, 4, 0x1234, SPREAD_BASE - 1):
         assert reader_of(group, data_message(tunnel_id, 7)) == 1 + tunnel_id % 3
 
@@ -95,13 +99,27 @@ def test_a_spread_tunnel_is_shared_out_by_session(open_group: OpenGroup) -> None
             assert reader_of(group, data_message(SPREAD_BASE, session_id, flags)) == 1 + session_id % 4
 
 
-def test_what_is_not_l2tp_version_2_reaches_the_controller(open_group: OpenGroup) -> None:
+def test_what_is_not_l2tp_version_2_is_a_stranger_s(open_group: OpenGroup) -> None:
     group = open_group("127.0.0.1", 4)
     short = [bytes(length) for length in range(8)]
-    cut = [data_message(3, 3)[:length] for length in range(4)] + [data_message(3, 3, LENGTH)[:5]]
+    cut = [data_message(3, 3, flags)[:length] for length in range(6) for flags in (0, LENGTH, 0xC800)]
     other = [data_message(3, 3, version=version) for version in (0, 1, 3, 15)]
     for datagram in [*short, *cut, *other, b"\x00", b"GET / HTTP/1.0\r\n\r\n"]:
-        assert reader_of(group, datagram) == CONTROLLER
+        assert reader_of(group, datagram) == STRANGERS
+
+
+def test_data_whose_ids_are_cut_off_reach_the_controller(open_group: OpenGroup) -> None:
+    assert reader_of(open_group("127.0.0.1", 4), data_message(0xFFFF, 3, LENGTH)[:7]) == CONTROLLER
+
+
+def test_a_flood_of_strangers_takes_no_room_from_established_tunnels(open_group: OpenGroup) -> None:
+    group = open_group("127.0.0.1", 2)
+    sccrq = bytes.fromhex("c802 0014 0000 0000 0000 0000 8008 0000 0000 0001")
+    for _ in range(2 * udp.RECEIVE_BUFFER_OCTETS // 500):  # the kernel counts over 500 octets for each
+        group[CONTROLLER].sendto(sccrq, group[CONTROLLER].getsockname())
+    hello = bytes.fromhex("c802 0014 0007 0000 0003 0002 8008 0000 0000 0006")
+    group[CONTROLLER].sendto(hello, group[CONTROLLER].getsockname())
+    assert group[CONTROLLER].recv(2048) == hello
 
 
 def test_a_single_worker_gets_all_data(open_group: OpenGroup) -> None:
@@ -116,7 +134,11 @@ def test_a_datagram_waits_for_the_successor_of_a_process_that_died(open_group: O
         os._exit(0)
     os.waitpid(child, 0)
     group[CONTROLLER].sendto(data_message(1, 1), ("127.0.0.1", 1701))
-    assert [reader_of(group[:2], data_message(tunnel_id, 1)) for tunnel_id in (2, 4, 6)] == [1, 1, 1]
+    assert [reader_of([*group[:2], group[-1]], data_message(tunnel_id, 1)) for tunnel_id in (2, 4, 6)] == [
+        1,
+        1,
+        1,
+    ]
     assert group[2].recv(2048) == data_message(1, 1)
 
 
