@@ -6,7 +6,7 @@ from typing import Final
 
 _MODULUS: Final = 0x10000
 _HALF: Final = 0x8000
-_RESTART_AFTER: Final = 16
+_RESTART_AFTER: Final = 5  # as Linux; fewer than the Configure-Requests of a peer that begins anew
 
 
 class DataSequence:

@@ -41,6 +41,15 @@ class Exchange:
         self.decide = decide
         self.reports: list[FromWorker] = []
         self.controller_takes = True
+        self.succeed(seed=1)
+        self.far_datapath = Datapath()
+        self.peers: dict[tuple[int, int], Subscriber] = {}
+        self.far_reports: list[FromWorker] = []
+        self.sent: list[bytes] = []  # by the worker
+        self._in_flight: deque[tuple[bool, bytes]] = deque()
+
+    def succeed(self, seed: int = 3) -> None:
+        """Put another worker in the place of the present one, of whose sessions it knows nothing."""
         self.datapath = Datapath()
         self.worker = Worker(
             0,
@@ -49,13 +58,8 @@ class Exchange:
             self.datapath,
             transmit=self._to_peers,
             report=self._report,
-            random=Random(1).randbytes,
+            random=Random(seed).randbytes,
         )
-        self.far_datapath = Datapath()
-        self.peers: dict[tuple[int, int], Subscriber] = {}
-        self.far_reports: list[FromWorker] = []
-        self.sent: list[bytes] = []  # by the worker
-        self._in_flight: deque[tuple[bool, bytes]] = deque()
 
     def dial(self, message: SessionAssigned, *, wish: Authorization | None = None) -> Subscriber:
         """Let a peer dial the session that ``message`` describes from our end, and ask for ``wish``."""

@@ -283,6 +283,20 @@ def test_echoes_have_priority_and_a_peer_that_does_not_answer_is_given_up() -> (
     assert down.end is LinkEnd.ECHO_LOST
 
 
+def test_a_successor_s_numbers_are_taken_by_a_peer_that_expects_its_predecessor_s() -> None:  # RFC 2661 §5.4
+    exchange = Exchange()
+    exchange.dial(assigned(sequencing=True))
+    exchange.far_datapath.sessions[101, 102].sequence.receive(20_000)  # so far it had come
+    exchange.reports.clear()
+    exchange.succeed()
+    exchange.worker.receive(assigned(sequencing=True, authorization=GRANT), exchange.now)
+    exchange.settle()
+    assert exchange.of(LinkUp) == []  # nothing is heard yet
+    exchange.advance(29.0)  # LCP has 30 s, and speaks every 3
+    assert exchange.worker.subscribers[1, 2].up
+    assert exchange.of(LinkDown) == []
+
+
 def test_two_subscribers_never_have_the_same_interface_identifier() -> None:  # RFC 5072 §4.1
     exchange = Exchange()
     for session_id in (1, 2):  # both ask for 0xA
