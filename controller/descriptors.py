@@ -24,7 +24,7 @@ PYTHON: Final = (sys.executable, "-P", "-m")
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """``groups[listen]``: the sockets of a listen address, in the order of `system.udp`; ``tuns`` by worker."""
+    """``groups[listen]``: a listen address's sockets, in the order of `system.udp`; ``tuns``: by worker."""
 
     groups: list[list[socket.socket]]
     tuns: list[int]
