@@ -232,9 +232,7 @@ def _tell_end(show: Demonstration, client: Running) -> None:
     told = show.conversation()
     show.console.print(ladder([*told[hello : hello + 2], *told[max(before, hello + 2) :]], show.started_s))
     names = {step.dissection.name for step in told[before:]}
-    show.check(
-        f"the client hangs up in good order (status {status})", status == 0 and {"CDN", "StopCCN"} <= names
-    )
+    show.check("the client hangs up in good order", status == 0 and {"CDN", "StopCCN"} <= names)
     if status:
         show.console.print(client.tail(), markup=False)
 
