@@ -16,6 +16,7 @@ _HEADER: Final = struct.Struct("!HHH")
 
 HEADER_OCTETS: Final = _HEADER.size
 MAX_VALUE_OCTETS: Final = _LENGTH - _HEADER.size  # 1,017
+MAX_AVPS: Final = 128  # of one message: 60 datagrams a second of 10,000 each would take a whole CPU
 
 
 class AVP(NamedTuple):
@@ -52,10 +53,12 @@ def decode_avps(body: memoryview) -> Iterator[AVP]:
     """Yield the AVPs of a control message, in wire order.
 
     ``body`` is all that follows the L2TP header; it is empty in a ZLB. Raises `BadLength` when an AVP is
-    under its header's size or runs past ``body``.
+    under its header's size or runs past ``body``, and after `MAX_AVPS`: no message has a third of that.
     """
     position, end = 0, len(body)
-    while position < end:
+    for _ in range(MAX_AVPS):
+        if position == end:
+            return
         if end - position < _HEADER.size:
             raise BadLength(f"{end - position} octets left, an AVP header takes {_HEADER.size}")
         first, vendor, attribute = _HEADER.unpack_from(body, position)
@@ -65,3 +68,5 @@ def decode_avps(body: memoryview) -> Iterator[AVP]:
         value = bytes(body[position + _HEADER.size : position + length])
         yield AVP(attribute, value, vendor, first & ~_LENGTH)
         position += length
+    if position < end:
+        raise BadLength(f"more than {MAX_AVPS} AVPs")

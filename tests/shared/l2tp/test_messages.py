@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import BadLength
 from shared.l2tp.attributes import ACCM, BY_NUMBER, TABLE, CallErrors
-from shared.l2tp.avp import AVP, decode_avps
+from shared.l2tp.avp import AVP, MAX_AVPS, decode_avps
 from shared.l2tp.messages import (
     CDN,
     HELLO,
@@ -211,3 +211,12 @@ def test_results_have_words_that_depend_on_their_message() -> None:
 
 def test_a_peers_text_cannot_break_a_line_of_the_log() -> None:
     assert readable(b"ok\n\x1b[31mred\xff") == "ok??[31mred\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_message_of_countless_avps_is_read_no_further_than_any_real_one_goes() -> None:
+    many = bytes.fromhex("0006 0009 0001") * MAX_AVPS  # a vendor's, without a value
+    assert len(list(decode_avps(memoryview(many)))) == MAX_AVPS
+    with pytest.raises(BadLength):
+        list(decode_avps(memoryview(many + many[:6])))
+    with pytest.raises(BadMessage):
+        decode_message(memoryview(bytes.fromhex(ICRQ) + many))
