@@ -74,10 +74,9 @@ class Session:
         self.header = encode_data_header(self.peer_tunnel_id, self.peer_session_id)
 
     @classmethod
-    def assigned(cls, message: SessionAssigned, *, follow: bool = False) -> Session:
+    def assigned(cls, message: SessionAssigned) -> Session:
         """Return the session that ``message`` asks for, with nothing open yet.
 
-        ``follow``: number data messages where the other end does, as a LAC must (RFC 2661 §5.4).
         Raises `ValueError` where the peer's address is none.
         """
         return cls(
@@ -88,7 +87,7 @@ class Session:
             message.listen,
             checked_address(message.peer),
             message.local_address,
-            DataSequence(sending=message.sequencing, follow=follow),
+            DataSequence(sending=message.sequencing),
         )
 
     @property

@@ -1,8 +1,4 @@
-"""One session: drives its PPP link, and turns what the link says into forwarding and into messages.
-
-A worker runs it as AUTHENTICATOR. As PEER it is the other end of a worker's tests: `culvert dial` and `load`
-forward nothing and have `client.tunnel`.
-"""
+"""One session: drives its PPP link, and turns what the link says into forwarding and into messages."""
 
 from __future__ import annotations
 
@@ -14,20 +10,18 @@ from typing import Any, Final
 from shared.ipc import messages as ipc
 from shared.ppp import commands as ppp
 from shared.ppp.frame import Protocol, make_frame
-from shared.ppp.link import Credentials, Link, Side
+from shared.ppp.link import Link, Side
 from shared.ppp.policy import LinkEnd
 from workers.datapath import Datagram, Datapath
 from workers.session import Network, Prefix, Session
 
 LINK_LOCAL: Final = bytes.fromhex("fe80000000000000")
-EVERYTHING: Final = ("0.0.0.0/0", "::/0")  # what lies behind the end that we dial
 
 
 class Subscriber:
     """One PPP session of this worker. ``transmit`` and ``report`` are called in the order of events.
 
-    ``assigned`` says whom to talk to; ``credentials`` are those that side PEER presents. After `LinkDown`
-    has been reported ``ended`` is true and nothing may be called any more.
+    After `LinkDown` has been reported ``ended`` is true and nothing may be called any more.
     """
 
     def __init__(
@@ -38,24 +32,18 @@ class Subscriber:
         transmit: Callable[[Datagram], None],
         report: Callable[[ipc.FromWorker], object],
         random: Callable[[int], bytes],
-        side: Side = Side.AUTHENTICATOR,
-        credentials: Credentials | None = None,
-        local_interface_id: int = 1,
-        interface_id_taken: Callable[[int], bool] = lambda _: False,
+        interface_id_taken: Callable[[int], bool],
     ) -> None:
         self.assigned = assigned
-        self.session = Session.assigned(assigned, follow=side is Side.PEER)
+        self.session = Session.assigned(assigned)
         self.ended = False
         self.link = Link(
             assigned.policy,
-            side,
+            Side.AUTHENTICATOR,
             random=random,
-            credentials=credentials,
             authorization=assigned.authorization,
-            local_interface_id=local_interface_id,
             interface_id_taken=interface_id_taken,
         )
-        self._side = side
         self._datapath = datapath
         self._transmit = transmit
         self._report = report
@@ -202,7 +190,7 @@ class Subscriber:
     # ------------------------------------------------------------------ what was agreed with the peer
 
     def _ipv4(self) -> Network:
-        """Return what IPCP has settled. The end that we dial may send from any address."""
+        """Return what IPCP has settled: the address that was given, and the routes."""
         address = IPv4Address(self.link.ipv4).packed if self.link.ipv4 else None
         return self._network(4, Protocol.IPV4, address)
 
@@ -217,16 +205,9 @@ class Subscriber:
         mtu = self._mtu_octets()
         clamp = min(mtu, self.assigned.policy.mru_octets) if grant is None or grant.mss_clamp else 0
         header = make_frame(protocol, b"", acfc=self.link.acfc, pfc=self.link.pfc)
-        routes = tuple(route for route in self._routes if route.version == version)
+        prefixes = map(Prefix.parse, grant.routes if grant is not None else ())
+        routes = tuple(prefix for prefix in prefixes if prefix.version == version)
         return Network(address, routes, mtu, clamp, header)
-
-    @property
-    def _routes(self) -> tuple[Prefix, ...]:
-        if self._side is Side.PEER:
-            texts: tuple[str, ...] = EVERYTHING
-        else:
-            texts = self.link.authorization.routes if self.link.authorization else ()
-        return tuple(Prefix.parse(text) for text in texts)
 
     def _mtu_octets(self) -> int:
         """Return the largest packet for the peer: what it can receive, within what the path carries."""

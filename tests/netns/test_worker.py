@@ -39,15 +39,14 @@ from shared.ipc.messages import (
     Welcome,
     session_digest,
 )
-from shared.ppp.link import Credentials, Side
 from shared.ppp.policy import Authorization, IPv4Service, LinkEnd, LinkPolicy
 from system import links
 from system.tun import open_tun
 from system.udp import open_group
+from tests.workers.peer import Peer
 from workers.datapath import Datapath
 from workers.ports import TunPort, UdpPort
 from workers.pump import Pump
-from workers.subscriber import Subscriber
 
 pytestmark = pytest.mark.netns
 
@@ -87,7 +86,7 @@ class Bench:
         lab.at_exit(self.udp.close)
         counters = self.datapath.counters
         self.pump = Pump(self.datapath, [UdpPort(self.udp, counters)], TunPort(tun, counters))
-        self.peer: Subscriber | None = None
+        self.peer: Peer | None = None
 
     def client_socket(self, port: int) -> socket.socket:
         """Return a socket of the client router."""
@@ -174,20 +173,10 @@ class Bench:
 
     def dial(self, dialled: str = LNS, local_address: str | None = None) -> None:
         """Bring session 3 of tunnel 2 up; the peer's own IDs are 12 and 13."""
-        theirs = SessionAssigned(12, 13, 2, 3, 0, (dialled, 1701), None, False, LinkPolicy(echo_interval_s=0))
         self.tell(
             SessionAssigned(2, 3, 12, 13, 0, CPE, local_address, False, LinkPolicy(authentication=("pap",)))
         )
-        self.peer = Subscriber(
-            theirs,
-            self.datapath,
-            transmit=self.pump.transmit,
-            report=lambda _: None,
-            random=Random(3).randbytes,
-            side=Side.PEER,
-            credentials=Credentials("alice", "secret"),
-            local_interface_id=0xA,
-        )
+        self.peer = Peer((12, 13, 2, 3), (dialled, 1701), self.datapath, self.pump.transmit, seed=3)
         self.peer.open(time.monotonic())
         self.until(lambda: self.peer and self.peer.session.ipv4 and self.peer.session.ipv6, "IPCP and IPV6CP")
         self.until(lambda: LinkUp(2, 3, "10.0.0.10", 0xA, 1400) in self.messages, "LinkUp")

@@ -12,10 +12,9 @@ from shared.ipc.messages import (
     FromWorker,
     SessionAssigned,
 )
-from shared.ppp.link import Credentials, Side
 from shared.ppp.policy import Authorization, IPv4Service, LinkPolicy
+from tests.workers.peer import Peer
 from workers.datapath import Datagram, Datapath
-from workers.subscriber import Subscriber
 from workers.worker import Worker
 
 LNS: Address = ("192.0.2.1", 1701)
@@ -43,8 +42,7 @@ class Exchange:
         self.controller_takes = True
         self.succeed(seed=1)
         self.far_datapath = Datapath()
-        self.peers: dict[tuple[int, int], Subscriber] = {}
-        self.far_reports: list[FromWorker] = []
+        self.peers: dict[tuple[int, int], Peer] = {}
         self.sent: list[bytes] = []  # by the worker
         self._in_flight: deque[tuple[bool, bytes]] = deque()
 
@@ -61,29 +59,15 @@ class Exchange:
             random=Random(seed).randbytes,
         )
 
-    def dial(self, message: SessionAssigned, *, wish: Authorization | None = None) -> Subscriber:
+    def dial(self, message: SessionAssigned, *, wish: Authorization | None = None) -> Peer:
         """Let a peer dial the session that ``message`` describes from our end, and ask for ``wish``."""
-        theirs = SessionAssigned(
-            message.peer_tunnel_id,
-            message.peer_session_id,
-            message.tunnel_id,
-            message.session_id,
-            0,
+        peer = Peer(
+            (message.peer_tunnel_id, message.peer_session_id, message.tunnel_id, message.session_id),
             LNS,
-            None,
-            False,
-            LinkPolicy(echo_interval_s=0.0),
-            wish,
-        )
-        peer = Subscriber(
-            theirs,
             self.far_datapath,
-            transmit=lambda datagram: self._in_flight.append((True, datagram.octets)),
-            report=self.far_reports.append,
-            random=Random(2).randbytes,
-            side=Side.PEER,
-            credentials=Credentials("alice", "secret"),
-            local_interface_id=0xA,
+            lambda datagram: self._in_flight.append((True, datagram.octets)),
+            seed=2,
+            wish=wish,
         )
         self.peers[peer.session.key] = peer
         self.worker.receive(message, self.now)
