@@ -49,6 +49,19 @@ class QuietLog:
         return True
 
 
+class Seldom(logging.Filter):
+    """Lets few records through, for a logger of a library's that is asked about each request."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._bucket = TokenBucket(0.1, 10, clock())
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        """Whether there is a token left for this record."""
+        return self._bucket.take(self._clock())
+
+
 def shown(text: str) -> str:
     """Return a peer's text as one word of a log line: quoted where it could be taken for more."""
     plain = bool(text) and text.isprintable() and not set(text) & set(" \"'=")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +17,13 @@ from aiohttp import web
 
 from controller import metrics
 from controller.api import documents
+from controller.quiet import Seldom
 from controller.surface import Service
 from shared.errors import SystemRefused
 
 _BODY_OCTETS: Final = 4096
 _BACKLOG: Final = 128
+_CONNECTIONS: Final = 256  # of one listener
 _GRACE_S: Final = 1.0  # for requests under way when we end
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -31,18 +36,44 @@ class Server:
     def __init__(self, admin_socket: Path) -> None:
         self._admin_socket = admin_socket
         self._runners: list[web.AppRunner] = []
+        self._listeners: list[asyncio.Server] = []
 
     async def listen(self, application: web.Application, listener: socket.socket) -> None:
         """Serve ``application`` on a socket that is bound already, and which is closed with this."""
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE_S)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE_S, logger=_seldom())
         self._runners.append(runner)
         await runner.setup()
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        assert runner.server is not None
+        accept = partial(_accept, runner.server)
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_server(accept, sock=listener, backlog=_BACKLOG))
 
     async def close(self) -> None:
         """Stop listening, let requests under way finish, remove the admin socket."""
+        for listener in self._listeners:
+            listener.close()
         await asyncio.gather(*(runner.cleanup() for runner in self._runners))
         self._admin_socket.unlink(missing_ok=True)
+
+
+def _accept(server: web.Server) -> web.RequestHandler:
+    """Return the protocol of a new connection, at the cost of the oldest where there are `_CONNECTIONS`.
+
+    Idle ones would hold the descriptors that a worker's successor needs, and keep health checks out.
+    """
+    connections = server.connections
+    if len(connections) >= _CONNECTIONS:
+        oldest = next((each for each in connections if each.transport is not None), None)
+        if oldest is not None:
+            oldest.force_close()
+    return server()
+
+
+def _seldom() -> logging.Logger:
+    """Return a logger for what is wrong with requests: anybody can cause a traceback for each of his."""
+    quiet = logging.getLogger(f"{__name__}.requests")
+    quiet.filters = [Seldom(time.monotonic)]
+    return quiet
 
 
 async def serve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable
@@ -209,3 +210,42 @@ def test_without_an_http_address_only_the_admin_socket_listens(tmp_path: Path) -
         await server.close()
 
     uvloop.run(run())
+
+
+def test_idle_connections_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.api.server._CONNECTIONS", 10)
+
+    async def run() -> None:
+        address = free_address()
+        server = await serve(Rows(), address, tmp_path / "admin.sock", INFO)
+        host, _, port = address.partition(":")
+        idle = []
+        for _ in range(30):
+            idle.append(await asyncio.open_connection(host, int(port)))
+            idle[-1][1].write(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+        async with aiohttp.ClientSession() as session:
+            assert (await asking(session, f"http://{address}")("/healthz"))[0] == 200
+        async with asyncio.timeout(5):
+            assert [await reader.read(1) for reader, _ in idle[:20]] == [b""] * 20  # the oldest have gone
+        assert not any(reader.at_eof() for reader, _ in idle[21:])
+        for _, writer in idle:
+            writer.close()
+        await server.close()
+
+    uvloop.run(run())
+
+
+def test_malformed_requests_do_not_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        address = free_address()
+        server = await serve(Rows(), address, tmp_path / "admin.sock", INFO)
+        host, _, port = address.partition(":")
+        for _ in range(50):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n")
+            assert b" 400 " in await reader.read(20)
+            writer.close()
+        await server.close()
+
+    uvloop.run(run())
+    assert 1 <= len(caplog.records) <= 11
