@@ -279,7 +279,6 @@ class ClientTunnel:
             credentials=call.credentials,
             authorization=_wants(call.credentials.username, ipv6=self._ipv6),
             local_interface_id=int.from_bytes(self._random(8), "big") or 1,
-            interface_id_taken=lambda _: False,
         )
         self._owner.call_connected(call)
         self._perform(call.link.open(now), now, call)

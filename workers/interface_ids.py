@@ -12,18 +12,15 @@ class InterfaceIds:
         self._holders: dict[int, Key] = {}
         self._held: dict[Key, int] = {}
 
-    def taken(self, key: Key, interface_id: int) -> bool:
-        """Whether another session than ``key`` holds ``interface_id``; if not, ``key`` holds it from now on.
-
-        To ask is to claim, since two subscribers may negotiate the same one at the same time.
-        """
+    def claim(self, key: Key, interface_id: int) -> bool:
+        """Have ``key`` hold ``interface_id``, in place of another; False where another session holds it."""
         if self._holders.setdefault(interface_id, key) != key:
-            return True
+            return False
         if self._held.get(key) != interface_id:
             self.release(key)
             self._held[key] = interface_id
             self._holders[interface_id] = key
-        return False
+        return True
 
     def release(self, key: Key) -> None:
         """Let go of what ``key`` holds."""

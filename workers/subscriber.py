@@ -32,7 +32,7 @@ class Subscriber:
         transmit: Callable[[Datagram], None],
         report: Callable[[ipc.FromWorker], object],
         random: Callable[[int], bytes],
-        interface_id_taken: Callable[[int], bool],
+        claim_interface_id: Callable[[int], bool],
     ) -> None:
         self.assigned = assigned
         self.session = Session.assigned(assigned)
@@ -42,7 +42,7 @@ class Subscriber:
             Side.AUTHENTICATOR,
             random=random,
             authorization=assigned.authorization,
-            interface_id_taken=interface_id_taken,
+            claim_interface_id=claim_interface_id,
         )
         self._datapath = datapath
         self._transmit = transmit

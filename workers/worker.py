@@ -112,7 +112,7 @@ class Worker:
             transmit=self._transmit,
             report=self._tell,
             random=self._random,
-            interface_id_taken=partial(self._interface_ids.taken, key),
+            claim_interface_id=partial(self._interface_ids.claim, key),
         )
         self.subscribers[key] = subscriber
         self._run(subscriber, lambda: subscriber.open(now))

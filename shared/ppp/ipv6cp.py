@@ -63,8 +63,8 @@ class IPV6CP(ControlProtocol):
     def _usable(self, value: bytes) -> bool:
         ours = self.ours.get(INTERFACE_IDENTIFIER, self._configured)
         if not any(value) or value == ours:
-            return False  # without asking, which may be to claim it
-        return not self._terms.interface_id_taken(int.from_bytes(value, "big"))
+            return False
+        return self._terms.claim_interface_id(int.from_bytes(value, "big"))
 
     def _free(self) -> bytes:
         """Return an identifier that is unique on this concentrator, the same for each request (§4.1)."""

@@ -59,11 +59,15 @@ class Link(Phases):
         credentials: Credentials | None = None,
         authorization: Authorization | None = None,
         local_interface_id: int = 1,
-        interface_id_taken: Callable[[int], bool] = lambda _interface_id: False,
+        claim_interface_id: Callable[[int], bool] = lambda _interface_id: True,
     ) -> None:
-        """``authorization`` is what a decision without one of its own grants, and what a PEER asks for."""
+        """Make a link.
+
+        ``authorization`` is what a decision without one of its own grants, and what a PEER asks for.
+        ``claim_interface_id`` says whether the peer has an interface identifier from now on.
+        """
         super().__init__(
-            Terms(policy, side, random, credentials, authorization, local_interface_id, interface_id_taken)
+            Terms(policy, side, random, credentials, authorization, local_interface_id, claim_interface_id)
         )
 
     # What was agreed

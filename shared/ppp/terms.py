@@ -37,7 +37,7 @@ class Terms:
     credentials: Credentials | None
     authorization: Authorization | None
     local_interface_id: int
-    interface_id_taken: Callable[[int], bool]
+    claim_interface_id: Callable[[int], bool]
 
     @property
     def assigns(self) -> bool:

@@ -66,7 +66,7 @@ class Station:
         grant: Authorization | None = GRANT,
         credentials: Credentials | None = None,
         random: Callable[[int], bytes] | None = None,
-        interface_id_taken: Callable[[int], bool] = lambda _: False,
+        claim_interface_id: Callable[[int], bool] = lambda _: True,
         **policy: Any,
     ) -> None:
         self.now = 100.0
@@ -76,7 +76,7 @@ class Station:
             random=random or predictable(),
             credentials=credentials,
             authorization=grant if side is Side.PEER else None,
-            interface_id_taken=interface_id_taken,
+            claim_interface_id=claim_interface_id,
         )
         self._grant = grant
 

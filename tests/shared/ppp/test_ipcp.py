@@ -201,7 +201,7 @@ class TestIpv6cp:
     )
     def test_an_identifier_that_can_not_be_is_naked_with_one_that_can(self, asked: str) -> None:
         station = Station(
-            grant=self.SIX, authentication=("pap",), interface_id_taken=lambda number: number == 0xAB
+            grant=self.SIX, authentication=("pap",), claim_interface_id=lambda number: number != 0xAB
         )
         station.to_network()
         (said,) = station.hears(f"8057 01 01 000e 010a {asked}")
@@ -212,15 +212,15 @@ class TestIpv6cp:
         assert not suggested >> 57 & 1  # the universal bit of RFC 5072 §4.1 is clear
         assert station.hears(f"8057 01 02 000e 010a {said[16:]}") == [f"80570202000e010a{said[16:]}"]
 
-    def test_who_holds_the_identifiers_is_never_asked_for_one_that_nobody_can_have(self) -> None:
-        """A worker's answer claims the identifier: zero and our own would push out what is held."""
+    def test_an_identifier_that_nobody_can_have_is_not_claimed(self) -> None:
+        """A worker's session holds one at a time: zero and our own would push out what is held."""
         asked: list[int] = []
 
-        def taken(number: int) -> bool:
+        def claim(number: int) -> bool:
             asked.append(number)
-            return False
+            return True
 
-        station = Station(grant=self.SIX, authentication=("pap",), interface_id_taken=taken)
+        station = Station(grant=self.SIX, authentication=("pap",), claim_interface_id=claim)
         station.to_network()
         station.hears("8057 01 01 000e 010a 0000000000000000", "8057 01 02 000e 010a 0000000000000001")
         assert asked
@@ -247,7 +247,7 @@ class TestIpv6cp:
         assert station.link.local_interface_id == 0xCD
 
     def test_a_source_of_randomness_that_finds_nothing_free_does_not_hang(self) -> None:
-        station = Station(grant=self.SIX, authentication=("pap",), interface_id_taken=lambda _: True)
+        station = Station(grant=self.SIX, authentication=("pap",), claim_interface_id=lambda _: False)
         station.to_network()
         said = station.hears(*[f"8057 01 {number:02x} 000e 010a 0000000000000009" for number in range(6)])
         assert str(said[-1]).startswith("c02105")  # Max-Failure, and no other network protocol
