@@ -10,7 +10,7 @@ from controller.aaa.outcome import Accepted, Attempt, Grant, Outcome, Refused
 from controller.aaa.refusal import bad_credentials, not_served
 from controller.ports import Workers
 from controller.provisioning import NotServed, Provisioning
-from controller.quiet import QuietLog, shown
+from controller.quiet import QuietLog, shown, told
 from controller.registry import Registry, Session, SessionState
 from controller.totals import Totals
 from shared.addresses import address_text
@@ -100,7 +100,7 @@ class Authentication:
             shown(request.username),
             shown(request.protocol),
             address_text(session.tunnel.connection.peer),
-            reason,
+            told(reason),
         )
         session.ending = reason
         self._decide(session, request, message, reason, None)

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from controller.admission import Admission
 from controller.placement import Placement
 from controller.ports import Network, Timers, Workers
-from controller.quiet import QuietLog, shown
+from controller.quiet import QuietLog, shown, told
 from controller.registry import Registry, Tunnel, TunnelState
 from controller.totals import Totals
 from shared.addresses import address_text
@@ -136,7 +136,7 @@ class Driver:
         self._lost(tunnel, event.reason, now)
         self._registry.close_tunnel(tunnel)
         self._totals.tunnels_closed += 1
-        values = (tunnel.tunnel_id, address_text(tunnel.connection.peer), event.reason)
+        values = (tunnel.tunnel_id, address_text(tunnel.connection.peer), told(event.reason))
         if was_up:
             log.info("tunnel down tunnel=%d peer=%s reason=%s", *values)
         else:  # anybody can cause these
@@ -161,7 +161,7 @@ class Driver:
 
     def _note(self, tunnel: Tunnel, note: Note, _: float) -> Iterable[Command]:
         peer = address_text(tunnel.connection.peer)
-        self._quiet.warning("note", "tunnel=%d peer=%s: %s", tunnel.tunnel_id, peer, note.text)
+        self._quiet.warning("note", "tunnel=%d peer=%s: %s", tunnel.tunnel_id, peer, told(note.text))
         return _NOTHING
 
     def _fail(self, tunnel: Tunnel, error: Exception, now: float) -> None:

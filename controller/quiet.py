@@ -66,3 +66,8 @@ def shown(text: str) -> str:
     """Return a peer's text as one word of a log line: quoted where it could be taken for more."""
     plain = bool(text) and text.isprintable() and not set(text) & set(" \"'=")
     return text if plain else repr(text)
+
+
+def told(text: str) -> str:
+    """Return a sentence that may hold a peer's words: quoted where it could be taken for other fields."""
+    return text if text.isprintable() and not set(text) & set("\"'=") else repr(text)

@@ -18,7 +18,7 @@ from controller.peers import PeerRules
 from controller.placement import Placement
 from controller.ports import Datagram, Network, Timers, Workers
 from controller.provisioning import Provisioning
-from controller.quiet import QuietLog
+from controller.quiet import QuietLog, told
 from controller.reconcile import Reconcile
 from controller.registry import Registry, Session, Tunnel
 from controller.rows import session_row, tunnel_row, worker_row
@@ -163,7 +163,7 @@ class Controller:
             session for session in self._registry.sessions() if selection.matches(session_row(session, now))
         ]
         for session in chosen:
-            log.info("session terminated tunnel=%d session=%d reason=%s", *session.key, reason)
+            log.info("session terminated tunnel=%d session=%d reason=%s", *session.key, told(reason))
             self._sessions.terminate(session, reason, now)
         for tunnel in self._whole_tunnels(selection):
             self._sessions.close_when_empty(tunnel, reason, now)

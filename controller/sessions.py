@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from controller.causes import verdict_of, verdict_of_link
 from controller.driver import Driver
 from controller.placement import Placement
 from controller.ports import Timers, Workers
-from controller.quiet import QuietLog, shown
+from controller.quiet import QuietLog, shown, told
 from controller.registry import Registry, Session, SessionState, Tunnel
 from controller.totals import Totals
 from shared.addresses import address_text
@@ -103,7 +104,7 @@ class Sessions:
         """Tell the worker to run the session; with what it was authorized for, where that is known."""
         session.assigned = True
         connection = session.tunnel.connection
-        rule = session.tunnel.rule
+        policy = session.tunnel.rule.policy
         self._registry.workers[session.worker].want(session)
         self._workers.send(
             session.worker,
@@ -115,8 +116,8 @@ class Sessions:
                 listen=session.tunnel.listen,
                 peer=connection.peer,
                 local_address=session.tunnel.local_address,
-                sequencing=session.call.sequencing_required or rule.peer.sequencing,
-                policy=rule.policy,
+                sequencing=session.sequenced,
+                policy=replace(policy, mru_octets=session.less_numbers(policy.mru_octets)),
                 authorization=session.authorization,
             ),
         )
@@ -229,7 +230,7 @@ class Sessions:
     def _report_end(self, session: Session, reason: str, now: float) -> None:
         """Log the end; of sessions that never were up only so many, since anybody can cause them."""
         rx_packets, rx_octets, tx_packets, tx_octets = session.traffic.total
-        values = (*session.key, shown(session.username), session.ip or "-", reason)
+        values = (*session.key, shown(session.username), session.ip or "-", told(reason))
         if session.up_at is None:
             text = "session failed tunnel=%d session=%d username=%s ip=%s reason=%s"
             self._quiet.warning("session failed", text, *values)

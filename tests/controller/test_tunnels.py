@@ -265,3 +265,18 @@ def test_no_octets_disturb_an_established_tunnel(
     assert world.totals.tunnels_failed == 0
     assert [each.state for each in world.tunnels() if each.tunnel_id == row.tunnel_id] == ["established"]
     assert len(world.sessions()) == 1
+
+
+def test_a_peer_s_words_are_not_taken_for_fields_of_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.dial(lac := world.lac())
+    [row] = world.tunnels()
+    words = "bye peer=198.51.100.1 username=root"
+    world.perform(lac, lac.connection.close(Result(1, 0, words), world.now))
+    world.settle()
+    [line] = [record.getMessage() for record in caplog.records if "tunnel down" in record.getMessage()]
+    assert f"tunnel={row.tunnel_id} " in line
+    assert line.endswith(f": {words}'")
+    assert " reason='" in line
