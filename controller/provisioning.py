@@ -60,7 +60,7 @@ class Provisioning:
         self._registry.name_session(session, username)
         for route in grant.routes:
             self._framed.add(route, session.key, device_of(session.worker))
-        session.authorization = _authorization(username, grant, profile, lease)
+        session.authorization = _authorization(session, username, grant, profile, lease)
         return session.authorization
 
     def free(self, session: Session) -> None:
@@ -151,13 +151,15 @@ def _address(text: str) -> IPv4Address | None:
         return None
 
 
-def _authorization(username: str, grant: Grant, profile: Profile, lease: Lease | None) -> Authorization:
+def _authorization(
+    session: Session, username: str, grant: Grant, profile: Profile, lease: Lease | None
+) -> Authorization:
     return Authorization(
         username=username,
         ipv4=None if lease is None else _ipv4(profile, lease),
         ipv6=profile.ipv6,
         routes=grant.routes,
-        mtu_octets=profile.mtu_octets,
+        mtu_octets=session.less_numbers(profile.mtu_octets),
         mss_clamp=profile.mss_clamp,
         session_timeout_s=profile.session_timeout_s,
         idle_timeout_s=profile.idle_timeout_s,

@@ -16,6 +16,7 @@ from controller.peers import PeerRule
 from shared.addresses import Address
 from shared.ipc.messages import AuthDecision, SessionCounters, session_digest
 from shared.l2tp.connection import CallInfo, ControlConnection, DisconnectCause, Result
+from shared.mtu import SEQUENCE_OCTETS
 from shared.ppp.policy import Authorization
 
 Key = tuple[int, int]  # local tunnel ID, local session ID
@@ -109,6 +110,15 @@ class Session:
     def key(self) -> Key:
         """Its IDs, as its worker knows them."""
         return self.tunnel.tunnel_id, self.session_id
+
+    @property
+    def sequenced(self) -> bool:
+        """Whether its data messages are numbered: the LAC wants it (RFC 2661 §4.4.4), or the operator."""
+        return self.call.sequencing_required or self.tunnel.rule.peer.sequencing
+
+    def less_numbers(self, octets: int) -> int:
+        """Return what is left for a packet of ``octets``, which the profile grants, beside Ns and Nr."""
+        return octets - SEQUENCE_OCTETS if self.sequenced else octets
 
 
 @dataclass(slots=True, eq=False)

@@ -17,6 +17,7 @@ TCP_OCTETS: Final = 20  # RFC 9293 §3.1, no options: the MSS does not count the
 L2TP_OCTETS: Final = 6  # RFC 2661 §3.1: flags and version, tunnel ID, session ID
 ETHERNET_OCTETS: Final = 14  # destination, source, type
 VLAN_TAG_OCTETS: Final = 4  # IEEE 802.1Q
+SEQUENCE_OCTETS: Final = 4  # RFC 2661 §3.1: Ns, Nr
 BCP_OCTETS: Final = 2  # RFC 3518 §4.2: flags and pads, MAC type
 
 
@@ -160,7 +161,7 @@ def _fixed_inside(path: Path) -> Iterator[tuple[str, int, str]]:
     if path.length:
         yield "L2TP Length", 2, "RFC 2661 §3.1"
     if path.sequence:
-        yield "L2TP Ns, Nr", 4, "RFC 2661 §3.1"
+        yield "L2TP Ns, Nr", SEQUENCE_OCTETS, "RFC 2661 §3.1"
     if path.offset is not None:
         yield "L2TP Offset Size, pad", 2 + path.offset, "RFC 2661 §3.1"
     if not path.acfc:

@@ -19,12 +19,11 @@ from shared.ipc.messages import (
     LinkUp,
     PeerConfirmed,
     PeerMoved,
-    SessionAssigned,
     SessionClosed,
     SessionCounters,
     session_digest,
 )
-from shared.l2tp.connection import Result
+from shared.l2tp.connection import CallInfo, Result
 from shared.l2tp.sharding import SPREAD_BASE, worker_of
 from shared.ppp.mschap import respond_mschapv2
 from shared.ppp.policy import IPv4Service, LinkEnd
@@ -376,10 +375,27 @@ def test_credentials_that_come_after_the_session_was_terminated_are_not_looked_a
     assert world.totals.authentications == 0
 
 
-def test_sequencing_is_asked_for_by_the_lac_or_by_configuration(tmp_path: Path) -> None:
-    world = World(tmp_path, CONFIG + '[[peer]]\nprefix = "198.51.100.0/24"\nsequencing = true\n')
-    world.dial(world.lac())
+@pytest.mark.parametrize(("configured", "asked", "octets"), [
+    (False, False, 1462),
+    (True, False, 1458),
+    (False, True, 1458),  # AVP 39
+])  # fmt: skip
+def test_a_full_packet_fits_the_path_beside_the_numbers_that_the_lac_or_the_configuration_wants(
+    tmp_path: Path, configured: bool, asked: bool, octets: int
+) -> None:
+    peer = f'[[peer]]\nprefix = "198.51.100.0/24"\nsequencing = {str(configured).lower()}\n'
+    world = World(tmp_path, CONFIG + peer)
+    lac = world.lac()
+    world.settle()
+    call = CallInfo(serial_number=1, sequencing_required=asked)
+    world.perform(lac, lac.connection.place_call(1, call, world.now))
+    world.settle()
     [row] = world.sessions()
-    assigned = world.worker_of(row).last(SessionAssigned)
-    assert isinstance(assigned, SessionAssigned)
-    assert assigned.sequencing
+    [assigned] = world.worker_of(row).sessions.values()
+    assert assigned.sequencing is (configured or asked)
+    assert assigned.policy.mru_octets == octets
+    authorization = world.log_in(row).authorization
+    assert authorization is not None
+    assert authorization.mtu_octets == octets
+    l2tp = 10 if assigned.sequencing else 6  # RFC 2661 §3.1, no optional field but Ns and Nr
+    assert 20 + 8 + l2tp + 4 + octets == 1500  # IPv4, UDP, L2TP, PPP
