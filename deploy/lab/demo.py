@@ -98,6 +98,9 @@ def main() -> int:
     except (LabFailure, SystemRefused) as failure:
         console.print(Panel(Text(str(failure)), title="the demonstration failed", border_style="red"))
         return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything is gone again.")
+        return 130
 
 
 def _show(console: Console, lab: Lab, folder: Path) -> int:

@@ -38,7 +38,10 @@ def culvert_program() -> str:
 
 
 class Running:
-    """One process; it is sent SIGTERM, and SIGKILL 10 s later, by `stop`."""
+    """One process. `stop` sends it SIGTERM, and SIGKILL 10 s later.
+
+    It is also sent SIGTERM when we die; to be exact, when the thread that started it does.
+    """
 
     def __init__(self, namespace: Namespace, arguments: list[str], output: Path) -> None:
         self.namespace = namespace
@@ -46,13 +49,13 @@ class Running:
         self._output = output
         with output.open("ab") as stream:
             self._process = subprocess.Popen(
-                namespace.command(*arguments),
+                ["setpriv", "--pdeathsig", "TERM", "--", *namespace.command(*arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.pid = self._process.pid  # nsenter execs, so this is the program's own
+        self.pid = self._process.pid  # setpriv and nsenter exec, so this is the program's own
 
     def output(self) -> str:
         """Return all that it has printed."""

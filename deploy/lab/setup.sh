@@ -1,7 +1,7 @@
 #!/bin/bash
 # Make what the Makefile's targets need, saying what is done: nothing where it is there already.
 #   setup.sh python     .venv with this project and its development tools
-#   setup.sh lab        ip, nft, ping, unshare, nsenter: what the network namespaces need
+#   setup.sh lab        ip, nft, ping, unshare, nsenter, setpriv: what the network namespaces need
 # What Debian lacks is installed when root; otherwise this says which command installs it, and fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -56,7 +56,7 @@ make_python() {
 make_lab() {
     local pair missing=()
     PATH=$PATH:/usr/sbin:/sbin
-    for pair in ip:iproute2 nft:nftables ping:iputils-ping unshare:util-linux nsenter:util-linux mount:mount; do
+    for pair in ip:iproute2 nft:nftables ping:iputils-ping unshare:util-linux nsenter:util-linux setpriv:util-linux mount:mount; do
         command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
     done
     [ ${#missing[@]} = 0 ] || install "network namespaces need more than is here" "${missing[@]}"

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,11 @@ from deploy.lab.namespaces import Lab, masquerade
 from deploy.lab.pcap import read_datagrams, read_frames
 from shared.errors import SystemRefused
 from tests.support.needs import need_namespaces
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.netns
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +67,23 @@ def test_a_capture_holds_what_passed_until_it_is_closed(tmp_path: Path) -> None:
         capture.close()
     assert [datagram.payload for datagram in read_datagrams(capture.path)] == [b"hello"]
     assert list(read_frames(capture.path))
+
+
+def test_a_program_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    script = f"""
+import subprocess
+import sys
+from pathlib import Path
+from deploy.lab.namespaces import Lab
+from deploy.lab.processes import Running
+import os
+lab = Lab()
+running = Running(lab.namespace("orphanage"), ["sleep", "600"], Path("{tmp_path}/log"))
+print(running.pid, flush=True)
+os._exit(1)
+"""
+    died = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    pid = int(died.stdout)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} is gone", deadline_s=5)

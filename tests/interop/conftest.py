@@ -14,7 +14,7 @@ import pytest
 
 from deploy.lab.concentrator import Concentrator
 from deploy.lab.namespaces import Lab, Namespace
-from tests.support.needs import need_machine_root, need_namespaces, need_tools
+from tests.support.needs import need_enclosed_root, need_namespaces, need_tools
 from tests.support.peers import Guest
 
 OUTER: Final = "10.99.0.1"
@@ -103,7 +103,7 @@ class Network:
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """The network of all tests of this folder; gone when they are over."""
-    need_machine_root()
+    need_enclosed_root()
     need_namespaces()
     need_tools("linux.uml", "xl2tpd", "pppd", "tcpdump")
     with Lab() as lab:

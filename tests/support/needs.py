@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from deploy.lab.enclose import refusal
+from deploy.lab.enclose import MARK, refusal
 
 
 def missing(why: str) -> NoReturn:
@@ -32,10 +32,12 @@ def need_namespaces() -> None:
         missing(complaint)
 
 
-def need_machine_root() -> None:
-    """Need the machine's root, not only that of a user namespace."""
+def need_enclosed_root() -> None:
+    """Need the machine's root, not only that of a user namespace, and an enclosure that is cleaned up."""
     if os.geteuid() != 0 or not _maps_all_users():
         missing("needs root: `sudo make interop`")
+    if not os.environ.get(MARK):
+        missing("names namespaces: run `make interop`, or pytest by `python -m deploy.lab.enclose`")
 
 
 @cache
