@@ -89,7 +89,13 @@ def dial(
     bind: Bind = None,
     redial: Annotated[
         float,
-        typer.Option("--redial", metavar="S", min=0, help="Dial again S seconds after a failure; 0: end."),
+        typer.Option(
+            "--redial",
+            metavar="S",
+            min=0,
+            help="Dial again S seconds after a failure; 0: end. Meanwhile device, address and routes stay, "
+            "and packets for them are dropped rather than sent another way.",
+        ),
     ] = 0,
     mtu: Annotated[
         int,

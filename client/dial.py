@@ -66,16 +66,28 @@ async def run_in_loop(options: DialOptions, report: Report, stop: asyncio.Event 
     """Do what `run` does, in the running event loop; ``stop`` ends it as SIGTERM does."""
     stop = stop or asyncio.Event()
     family, lns = resolve(options.lns, options.port)
-    device = Device(options.tun, options.all_routes(), str(lns[0]))
+    device = Device(options.tun, options.all_routes(), str(lns[0]), hold=options.redial_s > 0)
     with contextlib.closing(device), _signals(stop):
-        while True:
-            with contextlib.closing(Port(family, options.bind)) as port:
-                failure = await _Driver(options, lns, port, device, report, stop).until_over()
-            if stop.is_set() or not options.redial_s:
-                return failure is None
-            report(DialEvent(EventKind.PROGRESS, f"dialling again in {options.redial_s:g} s"))
-            if await _within(stop.wait(), options.redial_s):
-                return True
+        try:
+            while True:
+                with contextlib.closing(Port(family, options.bind)) as port:
+                    failure = await _Driver(options, lns, port, device, report, stop).until_over()
+                if stop.is_set() or not options.redial_s:
+                    return failure is None
+                if await _stopped_before_redial(options.redial_s, device, report, stop):
+                    return True
+        finally:
+            if device.up:
+                await asyncio.to_thread(device.deconfigure)
+
+
+async def _stopped_before_redial(wait_s: float, device: Device, report: Report, stop: asyncio.Event) -> bool:
+    report(DialEvent(EventKind.PROGRESS, f"dialling again in {wait_s:g} s"))
+    if await _within(stop.wait(), wait_s):
+        return True
+    if await asyncio.to_thread(device.let_go_of_the_lns):
+        report(DialEvent(EventKind.PROGRESS, "the way to the LNS has changed: routes taken away"))
+    return False
 
 
 class _Driver:
@@ -114,6 +126,7 @@ class _Driver:
         self._say(f"dialling {address_text(self._lns)} as {self._options.user!r}")
         self._loop.add_reader(self._port.fileno(), self._readable)
         configuring = self._loop.create_task(self._configure_device())
+        self._watch_device()  # up, it has held its routes: what came in the meantime is dropped
         try:
             self._session.begin(self._loop.time())
             self._alarm.arm()
@@ -197,12 +210,17 @@ class _Driver:
                 return
 
     async def _apply(self, addresses: Addresses | None) -> None:
-        if addresses is None:
-            await asyncio.to_thread(self._device.deconfigure)
-        else:
+        if addresses is not None:
             await asyncio.to_thread(self._device.configure, addresses)
-            self._loop.add_reader(self._device.fileno(), self._packets)
             self._report(_up(self._options, self._session, addresses))
+        elif not self._device.hold:
+            await asyncio.to_thread(self._device.deconfigure)
+        if not self._leaving:
+            self._watch_device()
+
+    def _watch_device(self) -> None:
+        if self._device.up:  # down, it would be readable for ever
+            self._loop.add_reader(self._device.fileno(), self._packets)
 
     def _conclude(self) -> Failure | None:
         failure = self._session.failure
@@ -237,6 +255,7 @@ def _up(options: DialOptions, session: DialSession, addresses: Addresses) -> Dia
     assert link is not None
     details: dict[str, object] = {
         "device": options.tun,
+        "authentication": link.authentication,
         "address": addresses.ipv4,
         "gateway": addresses.ipv4_peer,
         "dns": list(link.dns),

@@ -42,11 +42,14 @@ class Addresses:
 class Device:
     """One TUN device, which lives until `close`. Methods that set things up talk to the kernel and may wait.
 
+    With ``hold`` addresses and routes stay while there is no session, so that no packet takes another way.
     Raises `SystemRefused` where the kernel refuses.
     """
 
-    def __init__(self, name: str, routes: Sequence[str], lns: str) -> None:
+    def __init__(self, name: str, routes: Sequence[str], lns: str, *, hold: bool = False) -> None:
         self.name = name
+        self.hold = hold
+        self.up = False
         self.dropped = 0  # packets that the kernel did not take
         self._routes = routes
         self._lns = lns
@@ -66,7 +69,8 @@ class Device:
                 self._pin_the_lns(netlink)
                 index = socket.if_nametoindex(self.name)
                 _link_up(netlink, index, addresses)
-                self._own_addresses(netlink, index, _wanted(addresses))
+                self.up = True
+                self._own_addresses(netlink, index, self._held(addresses) + _wanted(addresses))
                 for prefix in self._routes:
                     if _reachable(prefix, addresses):
                         netlink.route("replace", dst=prefix, oif=index, scope=_SCOPE_LINK)
@@ -79,12 +83,30 @@ class Device:
         """Take addresses and routes away again; the device stays, down."""
         try:
             with IPRoute() as netlink:
+                self.up = False
                 index = socket.if_nametoindex(self.name)
                 self._own_addresses(netlink, index, [])
                 netlink.link("set", index=index, state="down")
                 self._unpin_the_lns(netlink)
         except (NetlinkError, OSError) as error:
             raise SystemRefused(f"device {self.name}: {error}") from error
+
+    def let_go_of_the_lns(self) -> bool:
+        """Take all away if what we send to the LNS would lead into the device; whether it was so.
+
+        The route of its own that the LNS had goes with its link, and ours would keep us from dialling.
+        """
+        if not self.up:
+            return False
+        try:
+            with IPRoute() as netlink:
+                way = netlink.route("get", dst=self._lns)[0].get("oif")
+        except NetlinkError:  # there is none at all
+            return False
+        if way != socket.if_nametoindex(self.name):
+            return False
+        self.deconfigure()
+        return True
 
     def read(self, take: Callable[[memoryview], None]) -> None:
         """Hand each waiting packet to ``take``, writable; the memory is re-used after its return."""
@@ -103,17 +125,29 @@ class Device:
             self.dropped += 1
 
     def close(self) -> None:
-        """Remove the device, with its addresses and routes."""
+        """Remove the device, with its addresses and routes; the LNS's own goes with `deconfigure`."""
         os.close(self._descriptor)
 
+    def _held(self, addresses: Addresses) -> list[dict[str, Any]]:
+        """Return the addresses to keep of a version of IP that is not open again yet."""
+        open_now = {4: addresses.ipv4, 6: addresses.link_local}
+        return [
+            address
+            for address in self._addresses
+            if self.hold and open_now[ip_address(address["address"]).version] is None
+        ]
+
     def _own_addresses(self, netlink: IPRoute, index: int, wanted: list[dict[str, Any]]) -> None:
-        """Have the addresses in ``wanted`` and no other that we gave it."""
-        for address in self._addresses:
-            if address not in wanted:
-                netlink.addr("del", index=index, **address)
-        self._addresses = wanted
+        """Have the addresses in ``wanted`` and no other that we gave it.
+
+        The new ones first: the kernel takes the routes away with the last IPv4 address.
+        """
+        old, self._addresses = self._addresses, wanted
         for address in wanted:
             netlink.addr("replace", index=index, **address)
+        for address in old:
+            if address not in wanted:
+                netlink.addr("del", index=index, **address)
 
     def _pin_the_lns(self, netlink: IPRoute) -> None:
         """Keep the present way to the LNS by a route of its own, where ours would lead into the tunnel."""
@@ -135,7 +169,8 @@ class Device:
     def _unpin_the_lns(self, netlink: IPRoute) -> None:
         if self._pin is not None:
             pin, self._pin = self._pin, None
-            netlink.route("del", **pin)
+            with contextlib.suppress(NetlinkError):  # it went with its link
+                netlink.route("del", **pin)
 
 
 def _reachable(prefix: str, addresses: Addresses) -> bool:

@@ -78,6 +78,13 @@ class Link(Phases):
         return self._terms.authorization
 
     @property
+    def authentication(self) -> str | None:
+        """The protocol that LCP has settled: "pap", "chap" or "mschapv2"; None where there is none."""
+        if not self._lcp.opened:
+            return None
+        return self._lcp.method_demanded if self._terms.assigns else self._lcp.method_promised
+
+    @property
     def ipv4(self) -> str | None:
         """The peer's IPv4 address, once IPCP is Opened."""
         ipcp = self._ncps.get(Protocol.IPCP)

@@ -71,6 +71,7 @@ def test_each_authentication_protocol_leads_to_an_address(method: str) -> None:
     client.until_up()
     link = client.session.call.link
     assert link is not None
+    assert link.authentication == method
     assert link.local_ipv4 == next(iter(lns.sessions.values())).address
     assert (link.remote_ipv4, link.dns) == ("10.255.0.1", ("10.255.0.53",))
 
@@ -78,6 +79,9 @@ def test_each_authentication_protocol_leads_to_an_address(method: str) -> None:
 def test_an_lns_that_wants_no_authentication_is_accepted() -> None:
     client = dial(MemoryLns(authentication=()))
     client.until_up()
+    link = client.session.call.link
+    assert link is not None
+    assert link.authentication is None
 
 
 def test_ipv6_is_asked_for_only_on_request() -> None:

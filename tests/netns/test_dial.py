@@ -29,7 +29,7 @@ pytestmark = pytest.mark.netns
 TUN = "cvdial"
 RunConcentrator = Callable[..., Concentrator]
 RunCulvert = Callable[..., Running]
-UP = rf"up: device {TUN}, address {ALICE_ADDRESS}"
+UP = rf"up: device {TUN}, authentication \w+, address {ALICE_ADDRESS}"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_dialled_session_reaches_the_lan_and_ends_in_order(
 ) -> None:
     concentrator = run_concentrator(topology.concentrator, CONFIGURATION)
     client = dial(run_culvert, topology, password, "--route", LAN2_PREFIX, "--auth", auth)
-    client.wait_for_output(UP)
+    client.wait_for_output(UP.replace(r"\w+", auth))
     [address] = addresses(topology)
     assert (address["local"], address["address"], address["prefixlen"]) == (ALICE_ADDRESS, GATEWAY, 32)
     assert pings(topology, PC2_ADDRESS)
@@ -121,6 +121,27 @@ def test_redial_brings_the_session_back_after_the_concentrator_has_ended_it(
     client.wait_for_output(rf"(?s){UP}.*lost: .*dialling again.*{UP}")
     assert pings(topology, PC2_ADDRESS)
     assert client.stop() == 0
+
+
+def test_while_it_dials_again_nothing_takes_another_way_and_in_the_end_all_is_as_before(
+    topology: Topology, run_concentrator: RunConcentrator, run_culvert: RunCulvert, password: str
+) -> None:
+    concentrator = run_concentrator(topology.concentrator, CONFIGURATION)
+    before = topology.client.run("ip", "route").stdout
+    client = dial(run_culvert, topology, password, "--default-route", "--redial", "0.5", "--timeout", "3")
+    client.wait_for_output(UP)
+    concentrator.stop()
+    client.wait_for_output(r"(?s)lost: .*dialling again.*dialling ")
+    [address] = addresses(topology)
+    assert (address["local"], address["address"]) == (ALICE_ADDRESS, GATEWAY)
+    assert f"dev {TUN}" in topology.client.run("ip", "route", "get", PC2_ADDRESS).stdout
+    assert "dev middle" in topology.client.run("ip", "route", "get", CONCENTRATOR_OUTER).stdout
+    assert not pings(topology, PC2_ADDRESS)
+    run_concentrator(topology.concentrator, CONFIGURATION)
+    client.wait_for_output(rf"(?s){UP}.*lost: .*{UP}", deadline_s=20)
+    assert pings(topology, PC2_ADDRESS)
+    assert client.stop() == 0
+    assert topology.client.run("ip", "route").stdout == before
 
 
 def test_an_outer_ipv6_path_and_inner_ipv6_work(
