@@ -77,8 +77,8 @@ class Authentication:
 
     def _accepted(self, session: Session, request: AuthRequest, grant: Grant, message: str) -> None:
         if session.authorization is None:
-            provided = self._provisioning.provide(session, request.username, grant, self._replace)
-        elif session.username == request.username:  # challenged again, or by a successor of the worker
+            provided = self._provisioning.provide(session, grant, self._replace)
+        elif session.username == grant.username:  # challenged again, or by a successor of the worker
             provided = session.authorization
         else:
             self._refuse(

@@ -45,22 +45,20 @@ class Provisioning:
         self._framed = FramedRoutes(routes)
         self._totals = totals
 
-    def provide(
-        self, session: Session, username: str, grant: Grant, end: Replace
-    ) -> Authorization | NotServed:
+    def provide(self, session: Session, grant: Grant, end: Replace) -> Authorization | NotServed:
         """Give the session what ``grant`` and its profile say. ``end`` ends an older session for it."""
         profile = self._profiles[grant.profile or session.tunnel.rule.profile]
-        crowded = self._make_room(session, username, grant, end)
+        crowded = self._make_room(session, grant, end)
         if crowded is not None:
             return crowded
-        lease = self._lease(session, username, grant, profile, end)
+        lease = self._lease(session, grant, profile, end)
         if isinstance(lease, NotServed):
             return lease
         session.lease = lease
-        self._registry.name_session(session, username)
+        self._registry.name_session(session, grant.username)
         for route in grant.routes:
             self._framed.add(route, session.key, device_of(session.worker))
-        session.authorization = _authorization(session, username, grant, profile, lease)
+        session.authorization = _authorization(session, grant, profile, lease)
         return session.authorization
 
     def free(self, session: Session) -> None:
@@ -89,10 +87,10 @@ class Provisioning:
         session.authorization = replace(authorization, ipv4=ipv4)
         return str(other.address)
 
-    def _make_room(self, session: Session, username: str, grant: Grant, end: Replace) -> NotServed | None:
+    def _make_room(self, session: Session, grant: Grant, end: Replace) -> NotServed | None:
         if grant.max_sessions == 0:
             return None
-        others = self._others(session, username)
+        others = self._others(session, grant.username)
         excess = len(others) + 1 - grant.max_sessions
         if excess <= 0:
             return None
@@ -107,12 +105,12 @@ class Provisioning:
         return [other for other in mine if other is not session and other.state is not SessionState.FINISHING]
 
     def _lease(
-        self, session: Session, username: str, grant: Grant, profile: Profile, end: Replace
+        self, session: Session, grant: Grant, profile: Profile, end: Replace
     ) -> Lease | NotServed | None:
         if grant.address is not None:
-            return self._fixed(session, username, grant, grant.address, profile, end)
+            return self._fixed(session, grant, grant.address, profile, end)
         if profile.pool is not None:
-            lease = self._leases.from_pool(profile.pool, session.worker, username)
+            lease = self._leases.from_pool(profile.pool, session.worker, grant.username)
             if lease is not None:
                 return lease
             self._totals.addresses_exhausted += 1
@@ -122,7 +120,6 @@ class Provisioning:
     def _fixed(
         self,
         session: Session,
-        username: str,
         grant: Grant,
         address: IPv4Address,
         profile: Profile,
@@ -132,7 +129,7 @@ class Provisioning:
         if gateway is None:
             return _refusal(LinkEnd.NO_ADDRESS, f"no pool or gateway to serve {address} by")
         if grant.replace_oldest:
-            for other in self._registry.sessions_of(username):
+            for other in self._registry.sessions_of(grant.username):
                 if other is not session and other.lease is not None and other.lease.address == address:
                     end(other, "replaced by a newer session with the same address")
         lease = self._leases.fixed(address, gateway, session.worker)
@@ -151,11 +148,9 @@ def _address(text: str) -> IPv4Address | None:
         return None
 
 
-def _authorization(
-    session: Session, username: str, grant: Grant, profile: Profile, lease: Lease | None
-) -> Authorization:
+def _authorization(session: Session, grant: Grant, profile: Profile, lease: Lease | None) -> Authorization:
     return Authorization(
-        username=username,
+        username=grant.username,
         ipv4=None if lease is None else _ipv4(profile, lease),
         ipv6=profile.ipv6,
         routes=grant.routes,

@@ -86,7 +86,7 @@ class Controller:
             self._totals,
             quiet,
         )
-        chain = Chain([LocalUsers(config.user)])
+        chain = Chain([LocalUsers(config.user, strip_domain=config.names.strip_domain)])
         authentication = Authentication(
             chain, provisioning, self._registry, workers, self._replace, self._totals, quiet
         )

@@ -21,8 +21,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a source says of a subscriber; None and empty leave it to the profile."""
+    """What a source says of a subscriber; None and empty leave it to the profile.
 
+    ``username`` is whose session it is, whatever name was presented.
+    """
+
+    username: str
     profile: str | None = None
     address: IPv4Address | None = None
     routes: tuple[str, ...] = ()

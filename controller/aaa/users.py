@@ -11,10 +11,14 @@ from shared.config.subscribers import User
 
 
 class LocalUsers:
-    """A source (`controller.aaa.outcome.Source`) that answers at once."""
+    r"""A source (`controller.aaa.outcome.Source`) that answers at once.
 
-    def __init__(self, users: Iterable[User]) -> None:
+    With ``strip_domain`` ``DOMAIN\alice``, as Windows has it, is alice where no user has the whole name.
+    """
+
+    def __init__(self, users: Iterable[User], *, strip_domain: bool = False) -> None:
         users = tuple(users)
+        self._strip_domain = strip_domain
         self._by_name = {user.name: user for user in users if not user.is_pattern}
         self._patterns = [(_compiled(user.name), user) for user in users if user.is_pattern]
 
@@ -23,11 +27,15 @@ class LocalUsers:
         answer(self._outcome(attempt))
 
     def _outcome(self, attempt: Attempt) -> Outcome | None:
-        user = self._find(attempt.username)
+        name = attempt.username
+        user = self._find(name)
+        if user is None and self._strip_domain:
+            name = name.rpartition("\\")[2]
+            user = self._find(name)
         if user is None:
             return None
         proof = verify(_secret(user), attempt)
-        return Refused(proof.failure) if proof.failure else Accepted(_grant(user), proof.message)
+        return Refused(proof.failure) if proof.failure else Accepted(_grant(user, name), proof.message)
 
     def _find(self, name: str) -> User | None:
         exact = self._by_name.get(name)
@@ -45,8 +53,9 @@ def _secret(user: User) -> Secret:
     return Secret(password, None if user.nt_hash is None else bytes.fromhex(user.nt_hash.get_secret_value()))
 
 
-def _grant(user: User) -> Grant:
+def _grant(user: User, username: str) -> Grant:
     return Grant(
+        username=username,
         profile=user.profile,
         address=user.address,
         routes=tuple(str(route) for route in user.routes),

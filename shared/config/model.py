@@ -15,7 +15,19 @@ from pydantic import Field, ValidationError
 from shared.config.checks import Tables, cautions, cross_check
 from shared.config.files import Reading, read_toml, resolve_secrets
 from shared.config.problems import Place, did_you_mean, explain
-from shared.config.sections import HTTP, L2TP, NAT, Listen, Log, Paths, Peer, Pool, Workers, default_listens
+from shared.config.sections import (
+    HTTP,
+    L2TP,
+    NAT,
+    Listen,
+    Log,
+    Names,
+    Paths,
+    Peer,
+    Pool,
+    Workers,
+    default_listens,
+)
 from shared.config.subscribers import Profile, User
 from shared.config.values import Section
 from shared.errors import ConfigError
@@ -33,6 +45,7 @@ class Config(Section):
     users_file: Path | None = None
     user: tuple[User, ...] = ()
     peer: tuple[Peer, ...] = ()
+    names: Names = Names()
     l2tp: L2TP = L2TP()
     nat: NAT = NAT()
     http: HTTP = HTTP()
@@ -48,6 +61,7 @@ class Config(Section):
 _ARRAYS: Final[dict[str, type[Section]]] = {"listen": Listen, "pool": Pool, "user": User, "peer": Peer}
 _SINGLE: Final[dict[str, type[Section]]] = {
     "workers": Workers,
+    "names": Names,
     "l2tp": L2TP,
     "nat": NAT,
     "http": HTTP,

@@ -103,6 +103,12 @@ class Peer(Section):
     max_sessions: CountOrUnlimited = 0
 
 
+class Names(Section):
+    """How the names that subscribers present lead to users."""
+
+    strip_domain: bool = False  # Windows sends DOMAIN\alice: she is alice, where that name is no user's
+
+
 class NAT(Section):
     """Whether subscribers leave the machine behind its own addresses."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.aaa.chain import Chain
@@ -44,18 +46,18 @@ NT_HASH = "44EBBA8D5312B8D611474411F56989AE"  # of "clientPass", ibid.
 @pytest.mark.parametrize("known", [{"password": "clientPass"}, {"password": None, "nt_hash": NT_HASH}])
 def test_mschapv2_is_proven_by_password_or_hash_and_answered_by_our_proof(known: dict[str, str]) -> None:
     source = LocalUsers([user("User", **known)])
-    assert outcome(source, MSCHAPV2) == Accepted(Grant(), "S=407A5589115FD0D6209F510FE9C04566932CDA56")
+    assert outcome(source, MSCHAPV2) == Accepted(Grant("User"), "S=407A5589115FD0D6209F510FE9C04566932CDA56")
 
 
 def test_pap_compares_the_password() -> None:
     source = LocalUsers([user("alice")])
-    assert outcome(source, pap("alice", "clientPass")) == Accepted(Grant())
+    assert outcome(source, pap("alice", "clientPass")) == Accepted(Grant("alice"))
     assert outcome(source, pap("alice", "clientpass")) == Refused("wrong password")
 
 
 def test_pap_works_with_a_hash_and_chap_says_why_it_does_not() -> None:
     source = LocalUsers([user("alice", password=None, nt_hash=NT_HASH)])
-    assert outcome(source, pap("alice", "clientPass")) == Accepted(Grant())
+    assert outcome(source, pap("alice", "clientPass")) == Accepted(Grant("alice"))
     assert outcome(source, pap("alice", "other")) == Refused("wrong password")
     refused = outcome(source, Attempt("chap", "alice", 1, b"c", b"r"))
     assert isinstance(refused, Refused)
@@ -80,7 +82,7 @@ def test_an_exact_name_comes_before_patterns_and_those_in_order() -> None:
         [user("sub-*", profile="many"), user("sub-1*", profile="late"), user("sub-7", profile="one")]
     )
     grants = [outcome(source, pap(name, "clientPass")) for name in ("sub-7", "sub-12")]
-    assert grants == [Accepted(Grant(profile="one")), Accepted(Grant(profile="many"))]
+    assert grants == [Accepted(Grant("sub-7", profile="one")), Accepted(Grant("sub-12", profile="many"))]
     assert outcome(source, pap("Sub-7", "clientPass")) is None
     assert outcome(source, pap("xsub-7", "clientPass")) is None
 
@@ -100,6 +102,23 @@ def test_what_a_user_gets_is_granted() -> None:
     assert str(accepted.grant.address) == "10.0.0.9"
     assert accepted.grant.routes == ("192.168.1.0/24",)
     assert (accepted.grant.max_sessions, accepted.grant.replace_oldest) == (2, True)
+
+
+def test_a_domain_before_the_name_counts_unless_told_otherwise() -> None:
+    users = [user("alice"), user("OTHER\\alice", password="other"), user("sub-*")]
+    assert outcome(LocalUsers(users), pap("CORP\\alice", "clientPass")) is None
+    lenient = LocalUsers(users, strip_domain=True)
+    assert outcome(lenient, pap("CORP\\alice", "clientPass")) == Accepted(Grant("alice"))
+    assert outcome(lenient, pap("CORP\\sub-1", "clientPass")) == Accepted(Grant("sub-1"))
+    assert outcome(lenient, pap("OTHER\\alice", "clientPass")) == Refused("wrong password")
+    assert outcome(lenient, pap("OTHER\\alice", "other")) == Accepted(Grant("OTHER\\alice"))
+    assert outcome(lenient, pap("CORP\\bob", "clientPass")) is None
+
+
+def test_mschapv2_hashes_the_name_without_its_domain() -> None:  # RFC 2759 §8.2
+    source = LocalUsers([user("User")], strip_domain=True)
+    proof = "S=407A5589115FD0D6209F510FE9C04566932CDA56"
+    assert outcome(source, replace(MSCHAPV2, username="CORP\\User")) == Accepted(Grant("User"), proof)
 
 
 class Later:

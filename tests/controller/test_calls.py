@@ -205,6 +205,20 @@ def test_no_more_sessions_than_a_user_may_have(tmp_path: Path) -> None:
     assert accepted == [True, True, False]
 
 
+def test_a_domain_makes_no_other_user(tmp_path: Path) -> None:
+    limited = CONFIG.replace('password = "secret"', 'password = "secret"\nmax_sessions = 1')
+    world = World(tmp_path, limited + "[names]\nstrip_domain = true\n")
+    world.dial(world.lac(), calls=2)
+    first, second = world.sessions()
+    assert world.log_in(first, "CORP\\alice", "secret").accepted
+    assert world.sessions()[0].username == "alice"
+    again = world.worker_of(first).authenticate(
+        (first.tunnel_id, first.session_id), "CORP\\alice", "secret", request_id=2
+    )
+    assert again.accepted
+    assert not world.log_in(second, "alice", "secret").accepted
+
+
 def test_the_oldest_session_makes_room_where_that_is_configured(tmp_path: Path) -> None:
     world = World(tmp_path, LIMITED + 'when_full = "replace"\n')
     lac = world.lac()
