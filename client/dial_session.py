@@ -10,7 +10,7 @@ from client.dial_options import DialOptions
 from client.failure import Failure
 from client.tunnel import Call, ClientTunnel
 from shared.addresses import Address
-from shared.ip.mss import clamp_ipv4_mss, clamp_ipv6_mss
+from shared.ip.mss import clamp_mss
 from shared.ip.packet import read_ipv4, read_ipv6
 from shared.l2tp.header import is_control, parse_data_header
 from shared.l2tp.session import CallInfo
@@ -21,7 +21,6 @@ from shared.ppp.terms import Credentials
 from shared.timers import TimerQueue
 
 _SESSION_ID: Final = 1
-_CLAMP: Final = {PPPProtocol.IPV4: clamp_ipv4_mss, PPPProtocol.IPV6: clamp_ipv6_mss}
 _READ: Final = {PPPProtocol.IPV4: read_ipv4, PPPProtocol.IPV6: read_ipv6}
 _LINGER_S: Final = 0.2  # in which the LNS's StopCCN is acknowledged
 _BY_VERSION: Final = {4: PPPProtocol.IPV4, 6: PPPProtocol.IPV6}
@@ -134,7 +133,7 @@ class DialSession:
         if protocol not in self.networks or (read := _READ[protocol](packet)) is None:
             return None
         whole = packet[: read.octets]
-        _CLAMP[protocol](whole, self.mtu_octets)
+        clamp_mss(whole, self.mtu_octets)
         return whole
 
     # ------------------------------------------------------------------------- what the tunnel tells

@@ -18,7 +18,7 @@ from shared.ip.icmp import (
     is_ipv6_redirect,
     packet_too_big,
 )
-from shared.ip.mss import clamp_ipv4_mss, clamp_ipv6_mss
+from shared.ip.mss import clamp_mss
 from shared.ip.packet import Packet, read_ipv4, read_ipv6
 from shared.l2tp.header import parse_data_header
 from shared.ppp.frame import Protocol, split_frame
@@ -195,28 +195,29 @@ class Datapath:
         out.frames.append(Frame(session, bytes(frame)))
 
     def _ipv4_from_peer(self, session: Session, payload: memoryview, out: Uplink, now: float) -> None:
-        if (network := session.ipv4) is None:
-            self.counters.network_closed += 1
-        elif (packet := read_ipv4(payload)) is None:
-            self.counters.malformed_ip += 1
-        elif not network.owns(packet.source):
-            self.counters.spoofed_source += 1
-        else:
-            view = payload[: packet.octets]
-            if network.clamp_octets and clamp_ipv4_mss(view, network.clamp_octets):
-                self.counters.mss_clamped += 1
-            self._received(session, view, out, now)
+        self._packet_from_peer(session, session.ipv4, read_ipv4(payload), payload, out, now)
 
     def _ipv6_from_peer(self, session: Session, payload: memoryview, out: Uplink, now: float) -> None:
-        if (network := session.ipv6) is None:
+        self._packet_from_peer(session, session.ipv6, read_ipv6(payload), payload, out, now)
+
+    def _packet_from_peer(
+        self,
+        session: Session,
+        network: Network | None,
+        packet: Packet | None,
+        payload: memoryview,
+        out: Uplink,
+        now: float,
+    ) -> None:
+        if network is None:
             self.counters.network_closed += 1
-        elif (packet := read_ipv6(payload)) is None:
+        elif packet is None:
             self.counters.malformed_ip += 1
         elif not network.owns(packet.source):
             self.counters.spoofed_source += 1
         else:
             view = payload[: packet.octets]
-            if network.clamp_octets and clamp_ipv6_mss(view, network.clamp_octets):
+            if network.clamp_octets and clamp_mss(view, network.clamp_octets):
                 self.counters.mss_clamped += 1
             self._received(session, view, out, now)
 
@@ -255,7 +256,7 @@ class Datapath:
             return
         mtu = max(network.mtu_octets, MIN_MTU_OCTETS)
         if len(view) <= mtu:
-            if network.clamp_octets and clamp_ipv4_mss(view, network.clamp_octets):
+            if network.clamp_octets and clamp_mss(view, network.clamp_octets):
                 self.counters.mss_clamped += 1
             self._sent(session, network, [view], len(view), out, now)
         elif may_fragment(view):
@@ -280,7 +281,7 @@ class Datapath:
         if len(view) > mtu:
             self._refuse(packet_too_big(view, mtu, packet.destination), out, now)
             return
-        if network.clamp_octets and clamp_ipv6_mss(view, network.clamp_octets):
+        if network.clamp_octets and clamp_mss(view, network.clamp_octets):
             self.counters.mss_clamped += 1
         self._sent(session, network, [view], len(view), out, now)
 

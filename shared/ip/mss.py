@@ -6,7 +6,13 @@ from struct import pack_into
 from typing import Final
 
 from shared.ip.checksum import updated_checksum
-from shared.ip.packet import TCP, ipv4_upper_layer, ipv6_upper_layer
+from shared.ip.packet import (
+    IPV4_HEADER_OCTETS,
+    IPV6_HEADER_OCTETS,
+    TCP,
+    ipv4_upper_layer,
+    ipv6_upper_layer,
+)
 
 _TCP_HEADER_OCTETS: Final = 20
 _SYN: Final = 0x02
@@ -15,20 +21,17 @@ _NO_OPERATION: Final = 1
 _MSS: Final = 2
 
 
-def clamp_ipv4_mss(packet: memoryview, mtu_octets: int) -> bool:
+def clamp_mss(packet: memoryview, mtu_octets: int) -> bool:
     """Lower the MSS option of a TCP SYN in ``packet`` to what ``mtu_octets`` carries; True if changed.
 
-    ``packet`` is writable and has passed `read_ipv4`. The MSS counts neither IP nor TCP options (RFC 6691
-    §2), hence 40 octets under the MTU.
+    ``packet`` is writable and has passed `read_ipv4` or `read_ipv6`. The MSS counts neither IP nor TCP
+    options (RFC 6691 §2), hence 40 octets under the MTU, or 60.
     """
-    upper = ipv4_upper_layer(packet)
-    return upper is not None and upper[0] == TCP and _clamp(packet[upper[1] :], mtu_octets - 40)
-
-
-def clamp_ipv6_mss(packet: memoryview, mtu_octets: int) -> bool:
-    """As `clamp_ipv4_mss`, for a packet that has passed `read_ipv6`: 60 octets under the MTU."""
-    upper = ipv6_upper_layer(packet)
-    return upper is not None and upper[0] == TCP and _clamp(packet[upper[1] :], mtu_octets - 60)
+    if packet[0] >> 4 == 4:
+        upper, headers = ipv4_upper_layer(packet), IPV4_HEADER_OCTETS + _TCP_HEADER_OCTETS
+    else:
+        upper, headers = ipv6_upper_layer(packet), IPV6_HEADER_OCTETS + _TCP_HEADER_OCTETS
+    return upper is not None and upper[0] == TCP and _clamp(packet[upper[1] :], mtu_octets - headers)
 
 
 def _clamp(segment: memoryview, limit: int) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.ip.checksum import internet_checksum
 from shared.ip.fragment import fragment_ipv4
-from shared.ip.mss import clamp_ipv4_mss
+from shared.ip.mss import clamp_mss
 from shared.ip.packet import read_ipv4
 
 OPTIONS = st.lists(
@@ -47,7 +47,7 @@ def test_after_clamping_the_checksum_is_what_a_full_recomputation_gives(
     packet = bytearray(ip + segment)
     packet[36:38] = tcp_checksum(packet).to_bytes(2, "big")
     before = bytes(packet)
-    changed = clamp_ipv4_mss(memoryview(packet), mtu)
+    changed = clamp_mss(memoryview(packet), mtu)
     assert changed == (bytes(packet) != before)
     assert tcp_checksum(packet) in {int.from_bytes(packet[36:38], "big"), _other_zero(packet[36:38])}
     assert bytes(packet[40 + len(options) :]) == before[40 + len(options) :]

@@ -1,7 +1,7 @@
 import pytest
 
 from shared.ip.checksum import internet_checksum
-from shared.ip.mss import clamp_ipv4_mss, clamp_ipv6_mss
+from shared.ip.mss import clamp_mss
 from tests.workers.recordings import data_messages
 
 # RFC 9293 §3.1 and §3.2: source port, destination port, sequence, acknowledgment, offset and flags, window,
@@ -42,28 +42,28 @@ def ipv6(segment: bytes, chain: bytes = b"", first: int = 6) -> memoryview:
 
 def test_the_mss_of_a_syn_is_lowered_to_what_an_ipv4_packet_has_room_for() -> None:  # RFC 6691 §2
     packet = ipv4(SYN)
-    assert clamp_ipv4_mss(packet, 1462)
+    assert clamp_mss(packet, 1462)
     assert packet[40:44].hex() == "0204058e"  # 1462 - 40 = 1422
     assert segment_checksum(bytes(packet[20:]), SOURCE4, DESTINATION4) == 0
 
 
 def test_an_mss_at_an_odd_offset_is_lowered_and_its_checksum_mended() -> None:
     packet = ipv4(SYN_ODD)
-    assert clamp_ipv4_mss(packet, 1462)
+    assert clamp_mss(packet, 1462)
     assert packet[40:45].hex() == "010204058e"
     assert segment_checksum(bytes(packet[20:]), SOURCE4, DESTINATION4) == 0
 
 
 def test_in_ipv6_the_mss_is_60_under_the_mtu() -> None:
     packet = ipv6(SYN)
-    assert clamp_ipv6_mss(packet, 1462)
+    assert clamp_mss(packet, 1462)
     assert packet[60:64].hex() == "0204057a"  # 1402
     assert segment_checksum(bytes(packet[40:]), SOURCE6, SOURCE6) == 0
 
 
 def test_a_syn_behind_extension_headers_is_found() -> None:
     packet = ipv6(SYN, chain=bytes.fromhex("0600010400000000"), first=60)
-    assert clamp_ipv6_mss(packet, 1462)
+    assert clamp_mss(packet, 1462)
     assert packet[68:72].hex() == "0204057a"
 
 
@@ -85,14 +85,14 @@ def test_a_syn_behind_extension_headers_is_found() -> None:
 def test_what_announces_no_larger_mss_is_left_alone(segment: bytes) -> None:
     packet = ipv4(segment)
     before = bytes(packet)
-    assert not clamp_ipv4_mss(packet, 1462)
+    assert not clamp_mss(packet, 1462)
     assert bytes(packet) == before
 
 
 def test_a_later_fragment_is_left_alone() -> None:
     packet = ipv4(SYN)
     packet[6:8] = bytes.fromhex("0001")
-    assert not clamp_ipv4_mss(packet, 1462)
+    assert not clamp_mss(packet, 1462)
 
 
 def test_the_recorded_syns_of_linux_are_lowered_with_right_checksums() -> None:
@@ -103,7 +103,7 @@ def test_the_recorded_syns_of_linux_are_lowered_with_right_checksums() -> None:
         if at < 0 or packet[9] != 6 or not packet[33] & 2:
             continue
         before = segment_checksum(bytes(packet[20:]), bytes(packet[12:16]), bytes(packet[16:20]))
-        assert clamp_ipv4_mss(packet, 1000)
+        assert clamp_mss(packet, 1000)
         assert packet[40:44].hex() == "020403c0"
         assert before == 0
         assert segment_checksum(bytes(packet[20:]), bytes(packet[12:16]), bytes(packet[16:20])) == 0
