@@ -6,9 +6,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol, cast
 
+from client.call import Call
 from client.dial_options import DialOptions
 from client.failure import Failure
-from client.tunnel import Call, ClientTunnel
+from client.tunnel import ClientTunnel
 from shared.addresses import Address
 from shared.ip.mss import clamp_mss
 from shared.ip.packet import read_ipv4, read_ipv6

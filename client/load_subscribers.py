@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, cast
 
+from client.call import Call
 from client.failure import Failure, Stage
 from client.load_options import LoadOptions
 from client.load_summary import Summary
 from client.load_traffic import Sender, Traffic
-from client.tunnel import Call, ClientTunnel
+from client.tunnel import ClientTunnel
 from shared.addresses import Address
 from shared.l2tp.connection import read_stop
 from shared.l2tp.header import is_control, parse_data_header

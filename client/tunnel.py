@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
+from client.call import Call
 from client.failure import Failure, Stage
+from client.tunnel_owner import Owner
 from shared.addresses import Address
 from shared.l2tp.commands import (
     Command,
@@ -25,9 +26,8 @@ from shared.l2tp.commands import (
     TunnelUp,
 )
 from shared.l2tp.connection import ControlConnection
-from shared.l2tp.header import DataHeader, encode_data_header
+from shared.l2tp.header import DataHeader
 from shared.l2tp.results import CallResult, DisconnectCause, Result, StopResult
-from shared.l2tp.sequencing import DataSequence
 from shared.l2tp.session import CallInfo
 from shared.l2tp.settings import ConnectionSettings, Role
 from shared.l2tp.tunnel import TunnelState
@@ -41,67 +41,13 @@ from shared.ppp.commands import (
 )
 from shared.ppp.frame import ADDRESS_CONTROL, split_frame
 from shared.ppp.frame import Protocol as PPPProtocol
-from shared.ppp.link import Link
-from shared.ppp.policy import Authorization, IPv4Service, LinkEnd, LinkPolicy
-from shared.ppp.terms import Credentials, Side
+from shared.ppp.policy import LinkEnd, LinkPolicy
 from shared.timers import TimerQueue
 
 _PACKETS: Final = {protocol: protocol.to_bytes(2, "big") for protocol in (PPPProtocol.IPV4, PPPProtocol.IPV6)}
 CONTROL: Final = 0  # in the place of a session ID: the control connection's own deadline
 _CLOSED: Final = frozenset({TunnelState.CLOSED, TunnelState.RELEASED})
 _BY_THE_LNS: Final = frozenset({LinkEnd.PEER_TERMINATED, LinkEnd.AUTHENTICATION_FAILED})
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One session. ``number`` is the owner's; ``peer_session_id`` is 0 until the LNS has answered."""
-
-    tunnel: ClientTunnel
-    number: int
-    session_id: int
-    credentials: Credentials
-    peer_session_id: int = 0
-    link: Link | None = None
-    sequence: DataSequence = field(default_factory=lambda: DataSequence(follow=True))
-    closing: bool = False
-    failure: Failure | None = None  # the first reason, which later ones only follow
-
-
-class Owner(Protocol):
-    """What a `ClientTunnel` needs of the program around it."""
-
-    def transmit(self, tunnel: ClientTunnel, datagram: bytes, to: Address, /) -> None:
-        """Send a datagram."""
-
-    def packet(self, call: Call, protocol: int, packet: memoryview, /) -> None:
-        """Take an IP packet from the LNS, borrowed; ``protocol`` is that of the PPP frame."""
-
-    def tunnel_up(self, tunnel: ClientTunnel, /) -> None:
-        """Note that the control connection is established: calls can be placed."""
-
-    def tunnel_down(self, tunnel: ClientTunnel, failure: Failure, /) -> None:
-        """Note that the control connection has ended; its calls have been reported already."""
-
-    def closed_by_lns(self, tunnel: ClientTunnel, /) -> None:
-        """Note the LNS's StopCCN: its repetitions are still acknowledged (RFC 2661 §5.7), nothing else."""
-
-    def released(self, tunnel: ClientTunnel, /) -> None:
-        """Forget the tunnel: nothing of it is to be sent or received any more."""
-
-    def call_connected(self, call: Call, /) -> None:
-        """Note that ICCN was sent; PPP begins."""
-
-    def network_up(self, call: Call, protocol: int, /) -> None:
-        """Note that the network control protocol of this number is open."""
-
-    def network_down(self, call: Call, protocol: int, /) -> None:
-        """Note that it has left that state."""
-
-    def call_down(self, call: Call, failure: Failure, /) -> None:
-        """Note that the call has ended, or never came up."""
-
-    def note(self, tunnel: ClientTunnel, text: str, /) -> None:
-        """Take something worth a line in a log."""
 
 
 class ClientTunnel:
@@ -126,9 +72,7 @@ class ClientTunnel:
         self.calls: dict[int, Call] = {}
         self.established = False
         self.ended: Failure | None = None
-        self.acknowledged = (
-            False  # whether the LNS knows of the end: our StopCCN was answered, or was its own
-        )
+        self.acknowledged = False  # the LNS knows of the end: our StopCCN was answered, or was its own
         self._owner = owner
         self._timers = timers
         self._policy = policy
@@ -201,14 +145,10 @@ class ClientTunnel:
 
     def send_packet(self, call: Call, protocol: int, packet: bytes | bytearray | memoryview) -> None:
         """Send an IP packet to the LNS."""
-        self._send_data(call, b"".join((ADDRESS_CONTROL, _PACKETS[protocol], packet)))
+        self._transmit(call.data_message(b"".join((ADDRESS_CONTROL, _PACKETS[protocol], packet))))
 
-    def _send_data(self, call: Call, frame: bytes, *, priority: bool = False) -> None:
-        connection = self.connection
-        header = encode_data_header(
-            connection.peer_tunnel_id, call.peer_session_id, ns=call.sequence.next_ns(), priority=priority
-        )
-        self._owner.transmit(self, header + frame, connection.peer)
+    def _transmit(self, data_message: bytes) -> None:
+        self._owner.transmit(self, data_message, self.connection.peer)
 
     def handle_timer(self, session_id: int, now: float) -> None:
         """Do what is due for the control connection (`CONTROL`) or for one call."""
@@ -271,17 +211,9 @@ class ClientTunnel:
         call = self.calls.get(up.local_session_id)
         if call is None:
             return
-        call.peer_session_id = up.peer_session_id
-        call.link = Link(
-            self._policy,
-            Side.PEER,
-            random=self._random,
-            credentials=call.credentials,
-            authorization=_wants(call.credentials.username, ipv6=self._ipv6),
-            local_interface_id=int.from_bytes(self._random(8), "big") or 1,
-        )
+        link = call.connect(up.peer_session_id, self._policy, random=self._random, ipv6=self._ipv6)
         self._owner.call_connected(call)
-        self._perform(call.link.open(now), now, call)
+        self._perform(link.open(now), now, call)
 
     def _session_down(self, down: SessionDown, now: float) -> None:
         call = self.calls.get(down.local_session_id)
@@ -304,7 +236,7 @@ class ClientTunnel:
     def _perform_link_one(self, call: Call, command: LinkCommand, now: float) -> None:
         match command:
             case SendFrame(frame=frame, priority=priority):
-                self._send_data(call, frame, priority=priority)
+                self._transmit(call.data_message(frame, priority=priority))
             case NetworkUp(protocol=protocol):
                 self._owner.network_up(call, protocol)
             case NetworkDown(protocol=protocol):
@@ -333,8 +265,3 @@ class ClientTunnel:
             self._stopped = True
             result = Result(StopResult.SHUTTING_DOWN, 0, "")
             self._perform(self.connection.close(result, now), now)
-
-
-def _wants(username: str, *, ipv6: bool) -> Authorization:
-    """Return what to ask the LNS for: whatever IPv4 address it gives, and IPv6 if wanted."""
-    return Authorization(username, ipv4=IPv4Service("0.0.0.0", "0.0.0.0"), ipv6=ipv6)
