@@ -69,6 +69,7 @@ class ControllerLink:
         full = len(self._backlog) == BACKLOG
         self.dropped += full
         self._backlog.append(octets)
+        self._schedule()
         return not full
 
     def send_or_drop(self, message: FromWorker) -> bool:
@@ -99,8 +100,12 @@ class ControllerLink:
         return True
 
     def _schedule(self) -> None:
-        """Look at the socket once more, soon: the call just made may have swallowed the edge."""
-        if self._scheduled is None and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        """Look at the socket once more, soon: the call just made may have swallowed the edge.
+
+        That of a controller that has come within reach too, where something is kept for it.
+        """
+        awaited = zmq.POLLIN | zmq.POLLOUT if self._backlog else zmq.POLLIN
+        if self._scheduled is None and int(self._socket.getsockopt(zmq.EVENTS)) & awaited:
             self._scheduled = self._loop.call_soon(self._ready)
 
     def _ready(self) -> None:
