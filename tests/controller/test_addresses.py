@@ -7,20 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from controller.addresses import AddressPool
 from controller.leases import Leases
 from shared.config.sections import Pool
-
-
-class Table:
-    """A routing table: prefix to device."""
-
-    def __init__(self) -> None:
-        self.routes: dict[str, str] = {}
-
-    def replace(self, prefix: str, device: str) -> None:
-        self.routes[prefix] = device
-
-    def remove(self, prefix: str, device: str) -> None:
-        if self.routes.get(prefix) == device:
-            del self.routes[prefix]
+from tests.controller.harness import Table
 
 
 def pool(prefix: str = "10.0.0.0/24", gateway: str = "10.0.0.1", block: int | None = None) -> Pool:

@@ -29,6 +29,7 @@ prefix = "{CLIENT_OUTER}/32"
 spread = true
 """
 Rows = list[dict[str, Any]]
+RunConcentrator = Callable[..., Concentrator]
 
 
 def configuration(*, spread: bool = False) -> str:
@@ -66,7 +67,7 @@ def run_and_look(topology: Topology, concentrator: Concentrator, wanted: LoadOpt
 
 
 def check(
-    topology: Topology, run_concentrator: Callable[..., Concentrator], wanted: LoadOptions, *, spread: bool
+    topology: Topology, run_concentrator: RunConcentrator, wanted: LoadOptions, *, spread: bool
 ) -> None:
     concentrator = run_concentrator(topology.concentrator, configuration(spread=spread))
     summary, rows = run_and_look(topology, concentrator, wanted)
@@ -91,47 +92,37 @@ def check_shares(rows: Rows, wanted: LoadOptions, *, spread: bool) -> None:
         assert abs(row["sessions"] - even) <= max(even / 10, indivisible), rows
 
 
-@pytest.mark.parametrize(
-    ("tunnels", "sessions", "spread"),
-    [
-        pytest.param(100, 1, False, id="100 tunnels of 1 session"),
-        pytest.param(1, 100, True, id="1 spread tunnel of 100 sessions"),
-        pytest.param(10, 10, False, id="10 tunnels of 10 sessions"),
-    ],
-)
+SHAPES = [
+    pytest.param(100, 1, False, id="100 tunnels of 1 session"),
+    pytest.param(1, 100, True, id="1 spread tunnel of 100 sessions"),
+    pytest.param(10, 10, False, id="10 tunnels of 10 sessions"),
+]
+LARGE_SHAPES = [
+    pytest.param(1000, 1, False, id="1000 tunnels of 1 session"),
+    pytest.param(1, 1000, True, id="1 spread tunnel of 1000 sessions"),
+    pytest.param(10, 100, False, id="10 tunnels of 100 sessions"),
+]
+
+
+@pytest.mark.parametrize(("tunnels", "sessions", "spread"), SHAPES)
 def test_sessions_are_shared_evenly_and_each_payload_reaches_its_subscriber(
-    topology: Topology,
-    run_concentrator: Callable[..., Concentrator],
-    tunnels: int,
-    sessions: int,
-    spread: bool,
+    topology: Topology, run_concentrator: RunConcentrator, tunnels: int, sessions: int, spread: bool
 ) -> None:
     check(topology, run_concentrator, options(tunnels, sessions), spread=spread)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("tunnels", "sessions", "spread"),
-    [
-        pytest.param(1000, 1, False, id="1000 tunnels of 1 session"),
-        pytest.param(1, 1000, True, id="1 spread tunnel of 1000 sessions"),
-        pytest.param(10, 100, False, id="10 tunnels of 100 sessions"),
-    ],
-)
+@pytest.mark.parametrize(("tunnels", "sessions", "spread"), LARGE_SHAPES)
 def test_a_thousand_sessions_are_shared_evenly_and_each_payload_reaches_its_subscriber(
-    topology: Topology,
-    run_concentrator: Callable[..., Concentrator],
-    tunnels: int,
-    sessions: int,
-    spread: bool,
+    topology: Topology, run_concentrator: RunConcentrator, tunnels: int, sessions: int, spread: bool
 ) -> None:
     wanted = options(tunnels, sessions, rate_per_s=150.0, hold_s=10.0, timeout_s=60.0)
     check(topology, run_concentrator, wanted, spread=spread)
 
 
 def test_one_tunnel_without_spread_stays_with_one_worker(
-    topology: Topology, run_concentrator: Callable[..., Concentrator]
+    topology: Topology, run_concentrator: RunConcentrator
 ) -> None:
     concentrator = run_concentrator(topology.concentrator, configuration())
     summary, rows = run_and_look(topology, concentrator, options(1, 8))
@@ -140,7 +131,7 @@ def test_one_tunnel_without_spread_stays_with_one_worker(
 
 
 def test_wrong_passwords_fail_with_the_reason_and_leave_nothing_behind(
-    topology: Topology, run_concentrator: Callable[..., Concentrator]
+    topology: Topology, run_concentrator: RunConcentrator
 ) -> None:
     concentrator = run_concentrator(topology.concentrator, configuration())
     wanted = options(3, 2, password="wrong", authentication=("mschapv2",))

@@ -13,16 +13,17 @@ from shared.l2tp.connection import (
     TunnelState,
     TunnelUp,
 )
-from tests.support.l2tp import Network, Pair
+from tests.support.l2tp import Pair
+from tests.support.lossy import Wire
 
 TUNNELS = 200
-IMPAIRMENT = {"drop": 0.2, "duplicate": 0.05, "max_delay_s": 2.0}
+IMPAIRMENT = {"drop": 0.2, "duplicate": 0.05, "delay_s": 0.0, "jitter_s": 2.0}
 
 
 @pytest.mark.parametrize("secret", [None, b"tunnel-secret"])
 def test_200_of_200_impaired_tunnels_come_up_with_a_call_and_go_down_again(secret: bytes | None) -> None:
     for seed in range(TUNNELS):
-        pair = Pair(Network(seed=seed, **IMPAIRMENT), lac={"secret": secret}, lns={"secret": secret})
+        pair = Pair(Wire(seed=seed, **IMPAIRMENT), lac={"secret": secret}, lns={"secret": secret})
         pair.dial()
         pair.run(120.0)
         for side in (pair.lac, pair.lns):
@@ -38,9 +39,7 @@ def test_200_of_200_impaired_tunnels_come_up_with_a_call_and_go_down_again(secre
 
 
 def test_a_hundred_calls_come_up_in_one_impaired_tunnel_and_each_is_reported_once() -> None:
-    pair = Pair(
-        Network(seed=5, **IMPAIRMENT), lac={"setup_timeout_s": 3600.0}, lns={"setup_timeout_s": 3600.0}
-    )
+    pair = Pair(Wire(seed=5, **IMPAIRMENT), lac={"setup_timeout_s": 3600.0}, lns={"setup_timeout_s": 3600.0})
     pair.dial(calls=100)
     pair.run(3000.0)
     for side in (pair.lac, pair.lns):
@@ -49,7 +48,7 @@ def test_a_hundred_calls_come_up_in_one_impaired_tunnel_and_each_is_reported_onc
 
 
 def test_keepalives_hold_an_idle_impaired_tunnel_for_a_day() -> None:
-    pair = Pair(Network(seed=1, **IMPAIRMENT))
+    pair = Pair(Wire(seed=1, **IMPAIRMENT))
     pair.dial()
     pair.run(86_400.0)
     assert pair.lac.state is pair.lns.state is TunnelState.ESTABLISHED

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from shared.ppp.automaton import TRANSITIONS, Action, Automaton, Event, State
 from shared.ppp.link import Credentials
 from shared.ppp.policy import Authorization, IPv4Service
-from tests.support.ppp import GRANT, IPV4_ONLY, Pair, Wire
+from tests.support.lossy import Wire
+from tests.support.ppp import GRANT, IPV4_ONLY, Pair
 
 WIRES = st.builds(
     Wire,

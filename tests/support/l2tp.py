@@ -19,31 +19,12 @@ from shared.l2tp.connection import (
 )
 from shared.l2tp.header import decode_control
 from shared.l2tp.messages import decode_leniently
+from tests.support.lossy import Wire
 
 LAC_ADDRESS: Address = ("198.51.100.7", 40001)
 LNS_ADDRESS: Address = ("192.0.2.1", 1701)
 LAC_TUNNEL, LNS_TUNNEL = 7, 9
 C = TypeVar("C")
-
-
-@dataclass
-class Network:
-    """What happens to a datagram on its way; the default is a wire with a delay of a millisecond."""
-
-    drop: float = 0.0
-    duplicate: float = 0.0
-    max_delay_s: float = 0.001
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def delays(self) -> list[float]:
-        """Return how long each copy of the next datagram takes; different delays reorder."""
-        if self._random.random() < self.drop:
-            return []
-        copies = 2 if self._random.random() < self.duplicate else 1
-        return [self._random.uniform(0.0, self.max_delay_s) for _ in range(copies)]
 
 
 @dataclass(order=True)
@@ -60,7 +41,7 @@ class Pair:
 
     def __init__(
         self,
-        network: Network | None = None,
+        network: Wire | None = None,
         *,
         lac: dict[str, Any] | None = None,
         lns: dict[str, Any] | None = None,
@@ -68,7 +49,7 @@ class Pair:
     ) -> None:
         source = random.Random(1)
         self.now = 0.0
-        self.network = network or Network()
+        self.network = network or Wire()
         self.lac = ControlConnection(
             ConnectionSettings("lac", **(lac or {})),
             Role.LAC,

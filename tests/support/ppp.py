@@ -17,6 +17,7 @@ from shared.ppp.commands import Authenticate, LinkCommand, LinkDown, SendFrame
 from shared.ppp.link import Credentials, Link, Side
 from shared.ppp.policy import Authorization, IPv4Service, LinkPolicy
 from tests.support.captures import datagrams
+from tests.support.lossy import Wire
 
 GRANT = Authorization("alice", IPv4Service("10.0.0.1", "10.0.0.10", dns=("192.168.22.1",)), ipv6=True)
 IPV4_ONLY = Authorization("alice", IPv4Service("10.0.0.1", "10.0.0.10"))
@@ -127,26 +128,6 @@ class Station:
         self.hears("8021 02 01 000a 0306 0a000001", "8021 01 05 000a 0306 0a00000a")
         assert self.link.ipv4 == "10.0.0.10"
         return self
-
-
-@dataclass
-class Wire:
-    """What happens to a frame on its way. A data message of L2TP may be lost, repeated or overtaken."""
-
-    drop: float = 0.0
-    duplicate: float = 0.0
-    delay_s: float = 0.001
-    jitter_s: float = 0.0  # more than nothing reorders
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def delays(self) -> list[float]:
-        if self._random.random() < self.drop:
-            return []
-        copies = 2 if self._random.random() < self.duplicate else 1
-        return [self.delay_s + self._random.uniform(0.0, self.jitter_s) for _ in range(copies)]
 
 
 @dataclass(order=True)

@@ -12,7 +12,8 @@ from shared.ppp.frame import Protocol
 from shared.ppp.link import Link, Phase, Side
 from shared.ppp.policy import Authorization, IPv4Service, LinkEnd, LinkPolicy
 from tests.support.captures import vector
-from tests.support.ppp import GRANT, IPV4_ONLY, Pair, Station, Wire
+from tests.support.lossy import Wire
+from tests.support.ppp import GRANT, IPV4_ONLY, Pair, Station
 
 PEER_IPCP = "8021 01 05 000a 0306 0a00000a"
 OUR_IPCP_ACKED = "8021 02 01 000a 0306 0a000001"
