@@ -87,9 +87,17 @@ def _run(command: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: child.send_signal(received))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal gives it to the child as well
-    status = child.wait()
+    status = _wait_reaping(child.pid)
     _end_leftovers()
     return status if status >= 0 else 128 - status
+
+
+def _wait_reaping(pid: int) -> int:
+    """Return the status of ``pid`` when it ends; take leave of orphans that end before."""
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            return os.waitstatus_to_exitcode(status)
 
 
 def _end_leftovers() -> None:
