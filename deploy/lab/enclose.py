@@ -85,9 +85,9 @@ def _unshare() -> list[str]:
 def _run(command: list[str]) -> int:
     child = subprocess.Popen(command, env={**os.environ, MARK: "1"})
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: child.send_signal(received))
+        signal.signal(number, lambda received, _frame: os.kill(child.pid, received))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal gives it to the child as well
-    status = _wait_reaping(child.pid)
+    status = child.returncode = _wait_reaping(child.pid)
     _end_leftovers()
     return status if status >= 0 else 128 - status
 
