@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,21 @@ def test_while_it_dials_again_nothing_takes_another_way_and_in_the_end_all_is_as
     assert pings(topology, PC2_ADDRESS)
     assert client.stop() == 0
     assert topology.client.run("ip", "route").stdout == before
+
+
+def test_routes_that_would_swallow_the_dialling_itself_are_let_go(
+    topology: Topology, run_concentrator: RunConcentrator, run_culvert: RunCulvert, password: str
+) -> None:
+    concentrator = run_concentrator(topology.concentrator, CONFIGURATION)
+    swallowing = str(ip_network(f"{CONCENTRATOR_OUTER}/25", strict=False))  # the link's own is a /24
+    routes = ["--route", swallowing, "--route", LAN2_PREFIX]
+    client = dial(run_culvert, topology, password, *routes, "--redial", "0.5")
+    client.wait_for_output(UP)
+    topology.client.run("ip", "route", "del", f"{CONCENTRATOR_OUTER}/32")  # as when its link has gone
+    concentrator.command("terminate", "--all")
+    client.wait_for_output(rf"(?s)lost: .*routes taken away.*{UP}", deadline_s=60)
+    assert pings(topology, PC2_ADDRESS)
+    assert client.stop() == 0
 
 
 def test_an_outer_ipv6_path_and_inner_ipv6_work(
