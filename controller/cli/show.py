@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -66,7 +67,10 @@ def workers(as_json: AsJSON = False, config: ConfigFile = DEFAULT_CONFIG, socket
 
 @app.command()
 def pools(as_json: AsJSON = False, config: ConfigFile = DEFAULT_CONFIG, socket: Socket = None) -> None:
-    """Show address pools."""
+    """Show address pools.
+
+    The size leaves out the gateway, and addresses that users have for themselves.
+    """
     _show("pools", tables.POOLS, admin_socket(socket, config), {}, as_json=as_json)
 
 
@@ -86,7 +90,7 @@ def _chosen(names: str | None) -> Sequence[tables.Column]:
     wanted = names.split(",")
     if unknown := [name for name in wanted if name not in _SESSION_COLUMNS]:
         raise typer.BadParameter(f"no column {unknown[0]!r}, there are {', '.join(_SESSION_COLUMNS)}")
-    return [_SESSION_COLUMNS[name] for name in wanted]
+    return [replace(_SESSION_COLUMNS[name], spare=0) for name in wanted]
 
 
 def _show(

@@ -17,12 +17,16 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``name`` heads the column; ``key`` is that of the JSON, ``text`` says how its value reads."""
+    """``name`` heads the column; ``key`` is that of the JSON, ``text`` says how its value reads.
+
+    On a terminal too narrow for all, columns with the highest ``spare`` are left out first; 0 always stays.
+    """
 
     name: str
     key: str
     text: Callable[[Any], str] = str
     justify: Literal["left", "right"] = "left"
+    spare: int = 0
 
 
 def uptime(seconds: int) -> str:
@@ -50,24 +54,24 @@ def _joined(values: Sequence[str]) -> str:
     return ", ".join(values) or "-"
 
 
-def _number(name: str, key: str, text: Callable[[Any], str] = str) -> Column:
-    return Column(name, key, text, "right")
+def _number(name: str, key: str, text: Callable[[Any], str] = str, spare: int = 0) -> Column:
+    return Column(name, key, text, "right", spare)
 
 
 # The first eight are accel-ppp's, by its names, since operators type them already.
 SESSIONS: Final = (
-    Column("ifname", "ifname"),
+    Column("ifname", "ifname", spare=6),
     Column("username", "username", _or("-")),
-    Column("calling-sid", "calling_sid", _or("-")),
+    Column("calling-sid", "calling_sid", _or("-"), spare=4),
     Column("ip", "ip", _or("-")),
-    Column("type", "type"),
+    Column("type", "type", spare=5),
     Column("state", "state"),
     Column("uptime", "uptime_s", uptime),
     _number("tunnel", "tunnel_id"),
     _number("session", "session_id"),
-    _number("worker", "worker"),
-    _number("rx-bytes", "rx_bytes", octets),
-    _number("tx-bytes", "tx_bytes", octets),
+    _number("worker", "worker", spare=3),
+    _number("rx-bytes", "rx_bytes", octets, spare=2),
+    _number("tx-bytes", "tx_bytes", octets, spare=1),
 )
 SESSIONS_ALSO: Final = (
     Column("service", "service"),
@@ -80,9 +84,9 @@ SESSIONS_ALSO: Final = (
 )
 TUNNELS: Final = (
     _number("tunnel", "tunnel_id"),
-    _number("peer-tunnel", "peer_tunnel_id"),
+    _number("peer-tunnel", "peer_tunnel_id", spare=2),
     Column("peer", "peer"),
-    Column("hostname", "hostname", _or("-")),
+    Column("hostname", "hostname", _or("-"), spare=1),
     Column("state", "state"),
     _number("sessions", "sessions"),
     _number("worker", "worker", _or("all")),
@@ -93,9 +97,9 @@ WORKERS: Final = (
     _number("pid", "pid", _or("away")),
     _number("tunnels", "tunnels"),
     _number("sessions", "sessions"),
-    Column("datapath", "datapath"),
-    Column("offloads", "offloads", _joined),
-    Column("sockets", "sockets", _joined),
+    Column("datapath", "datapath", spare=2),
+    Column("offloads", "offloads", _joined, spare=3),
+    Column("sockets", "sockets", _joined, spare=1),
     _number("rx-pkts", "rx_packets"),
     _number("tx-pkts", "tx_packets"),
 )
@@ -116,17 +120,36 @@ def printable(text: str) -> str:
 
 
 def show(columns: Sequence[Column], rows: Iterable[Row], console: Console | None = None) -> None:
-    """Print ``rows``, fitted to the terminal if there is one."""
+    """Print ``rows``, with as many of ``columns`` as the terminal, if there is one, is wide enough for."""
     console = console or terminal()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column.name, justify=column.justify, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(column.text(row[column.key]))) for column in columns))
+    kept, found = list(columns), list(rows)
+    while (width := _width(table := _table(kept, found), console)) > console.width and any(_spare(kept)):
+        kept.remove(max(kept, key=lambda column: column.spare))
+    console.width = max(console.width, width)  # what must stay and does not fit is the terminal's to wrap
     with console.capture() as printed:
         console.print(table)
-    lines = (line.rstrip() for line in printed.get().splitlines())
+    lines = [line.rstrip() for line in printed.get().splitlines()]
+    if left_out := [column.name for column in columns if column not in kept]:
+        lines.append(f"Too narrow here for {', '.join(left_out)}; --json shows all.")
     console.file.write("".join(f"{line}\n" for line in lines))
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column.name, justify=column.justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(printable(column.text(row[column.key]))) for column in columns))
+    return table
+
+
+def _width(table: Table, console: Console) -> int:
+    """Return how many columns of a terminal ``table`` takes if nothing in it is cut."""
+    return console.measure(table, options=console.options.update(max_width=_UNLIMITED)).maximum
+
+
+def _spare(columns: Sequence[Column]) -> list[int]:
+    return [column.spare for column in columns]
 
 
 def terminal() -> Console:
