@@ -32,25 +32,31 @@ Password = Annotated[
     str | None,
     typer.Option(
         "--password",
+        metavar="TEXT",
         help="'-' asks for it. Anything else is the password itself, WHICH EVERY USER HERE CAN SEE "
         "in ps: prefer --password-file or the environment variable CULVERT_PASSWORD.",
     ),
 ]
 PasswordFile = Annotated[
-    Path | None, typer.Option("--password-file", help="File with the password, without other lines.")
+    Path | None,
+    typer.Option("--password-file", metavar="FILE", help="File with the password, without other lines."),
 ]
 Secret = Annotated[
     str | None,
     typer.Option(
         "--secret",
+        metavar="TEXT",
         help="Tunnel secret, as visible as --password: prefer --secret-file or CULVERT_SECRET; '-' asks.",
     ),
 ]
 SecretFile = Annotated[
-    Path | None, typer.Option("--secret-file", help="File with the tunnel secret, if the LNS wants one.")
+    Path | None,
+    typer.Option("--secret-file", metavar="FILE", help="File with the tunnel secret, if the LNS wants one."),
 ]
-Auth = Annotated[str, typer.Option("--auth", help="What we agree to: any, pap, chap or mschapv2.")]
-Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="UDP port of the LNS.")]
+Auth = Annotated[
+    str, typer.Option("--auth", metavar="KIND", help="What we agree to: any, pap, chap or mschapv2.")
+]
+Port = Annotated[int, typer.Option("--port", metavar="P", min=1, max=65535, help="UDP port of the LNS.")]
 Bind = Annotated[
     str | None,
     typer.Option("--bind", metavar="ADDR", help="Local address to send from; default: the kernel's."),
@@ -65,7 +71,7 @@ Echo = Annotated[
 
 def dial(
     lns: Lns,
-    user: Annotated[str, typer.Option("--user", help="User name for PPP.")],
+    user: Annotated[str, typer.Option("--user", metavar="NAME", help="User name for PPP.")],
     password: Password = None,
     password_file: PasswordFile = None,
     secret: Secret = None,
@@ -146,7 +152,7 @@ def load(
     tunnels: Annotated[int, typer.Option("--tunnels", metavar="N", help="How many tunnels.")] = 1,
     sessions: Annotated[int, typer.Option("--sessions", metavar="M", help="Sessions in each tunnel.")] = 1,
     user: Annotated[
-        str, typer.Option("--user", help="User name; %d is the subscriber's number, from 0.")
+        str, typer.Option("--user", metavar="NAME", help="User name; %d is the subscriber's number, from 0.")
     ] = "sub-%d",
     password: Password = None,
     password_file: PasswordFile = None,
@@ -168,13 +174,15 @@ def load(
             "hold, and every reply is checked to be right and to have reached its own subscriber.",
         ),
     ] = None,
-    pps: Annotated[float, typer.Option("--pps", help="Echo requests per second of each session.")] = 1,
+    pps: Annotated[
+        float, typer.Option("--pps", metavar="R", help="Echo requests per second of each session.")
+    ] = 1,
     size: Annotated[int, typer.Option("--size", metavar="OCTETS", help="Size of these IPv4 packets.")] = 100,
     allow_loss: Annotated[
         float,
         typer.Option("--allow-loss", metavar="SHARE", help="Share of packets that may go missing, 0 to 1."),
     ] = 0,
-    ports: Annotated[int, typer.Option("--ports", metavar="P", help="Local UDP sockets to use.")] = 1,
+    ports: Annotated[int, typer.Option("--ports", metavar="N", help="Local UDP sockets to use.")] = 1,
     bind: Bind = None,
     port: Port = 1701,
     timeout: Annotated[
@@ -224,6 +232,8 @@ def _load(options: LoadOptions, json_to: str | None, *, verbose: bool) -> bool:
     from client.load import run  # noqa: PLC0415  uvloop is not needed for --help
     from client.load_progress import ProgressLine, describe  # noqa: PLC0415
 
+    if json_to not in {None, "-"}:
+        _must_be_writable(Path(str(json_to)))
     progress = ProgressLine(sys.stderr, verbose=verbose)
     summary = run(options, progress)
     progress.finish()
@@ -234,6 +244,14 @@ def _load(options: LoadOptions, json_to: str | None, *, verbose: bool) -> bool:
             _write_json(stream, summary.report())
     typer.echo(describe(summary), err=json_to == "-")
     return summary.ok
+
+
+def _must_be_writable(path: Path) -> None:
+    """Raise `ConfigError` before the run, not after it, where the summary could not be written."""
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ConfigError([f"--json: {path}: {error.strerror}"]) from error
 
 
 def _protocols(auth: str) -> tuple[str, ...]:

@@ -68,6 +68,8 @@ def describe(summary: Summary) -> str:
     lines = [f"{sessions} ({summary.setup_rate_per_s:.0f}/s), {tunnels}"]
     for stage in ("tunnel", "call", "ppp", "setup"):
         figures = getattr(summary.latency, stage).summary()
+        if not figures["count"]:
+            continue
         shown = "  ".join(
             f"{name[:-3]} {figures[name]:.1f}" for name in ("p50_ms", "p90_ms", "p99_ms", "max_ms")
         )

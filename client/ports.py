@@ -102,7 +102,9 @@ def resolve(host: str, port: int) -> tuple[int, Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise SystemRefused(f"can't find the address of {host}: {error}") from error
+        raise SystemRefused(
+            f"can't find the address of {host}: {error.strerror or error}; check it, or give an address"
+        ) from error
     family, _, _, _, address = found[0]
     if family == socket.AF_INET6:
         host6, port6, flow, scope = address  # type: ignore[misc]
