@@ -164,7 +164,7 @@ def hold_runtime(folder: Path) -> Lock:
         ) from error
     except OSError as error:
         raise SystemRefused(
-            f"{folder}: {error.strerror}; run as its owner, or set another runtime under [paths]"
+            f"{folder}: {error.strerror}; run as root, or set another runtime under [paths]"
         ) from error
 
 

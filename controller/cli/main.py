@@ -39,7 +39,8 @@ def call(arguments: Sequence[str]) -> int:
         status = application(arguments)(args=list(arguments), prog_name="culvert", standalone_mode=False)
     except typer.TyperException as error:
         reason = " ".join(error.format_message().split()).rstrip(".")
-        _complain(f"culvert: {reason}; see {_help_of(error)}")
+        stop = "" if reason.endswith("?") else ";"
+        _complain(f"culvert: {reason}{stop} see {_help_of(error)}")
         return error.exit_code
     except ConfigError as error:
         _complain(*error.problems)
@@ -95,7 +96,8 @@ def run(
     """Run the concentrator.
 
     Starts a controller and the workers, and starts them again whenever one dies. Ends on SIGTERM or
-    SIGINT after closing tunnels in order; SIGHUP reaches the controller.
+    SIGINT after closing tunnels in order. The configuration is read at the start only, so SIGHUP does
+    nothing but a line in the log.
     """
     from controller import supervisor  # noqa: PLC0415  pydantic and pyroute2 are slow to load
     from shared.config.model import load  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,6 +11,17 @@ import typer
 
 DEFAULT_CONFIG: Final = Path("/etc/culvert/culvert.toml")
 _DEFAULT_RUNTIME: Final = Path("/run/culvert")  # also the default of [paths] runtime; a test compares them
+
+
+def ip_address(text: str | None) -> str | None:
+    """Return ``text``; raises `typer.BadParameter` where it is no address, rather than find nothing."""
+    if text is not None:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r} is no IP address") from error
+    return text
+
 
 ConfigFile = Annotated[
     Path,
@@ -24,10 +36,11 @@ Socket = Annotated[
         help="The admin socket; by default admin.sock in the runtime folder of the configuration.",
     ),
 ]
-AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Only this user's sessions.")]
 IP = Annotated[
-    str | None, typer.Option("--ip", metavar="ADDRESS", help="Only the session with this address.")
+    str | None,
+    typer.Option("--ip", metavar="ADDRESS", help="Only the session with this address.", callback=ip_address),
 ]
 Tunnel = Annotated[
     int | None, typer.Option("--tunnel", metavar="ID", min=1, help="Only this tunnel (our ID).")

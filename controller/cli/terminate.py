@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli import admin
-from controller.cli.options import DEFAULT_CONFIG, AsJSON, ConfigFile, Socket, admin_socket
+from controller.cli.options import DEFAULT_CONFIG, AsJSON, ConfigFile, Socket, admin_socket, ip_address
 from shared.errors import SystemRefused
 
 Session = Annotated[
@@ -21,7 +21,10 @@ Session = Annotated[
     ),
 ]
 User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="All sessions of this user.")]
-IP = Annotated[str | None, typer.Option("--ip", metavar="ADDRESS", help="The session with this address.")]
+IP = Annotated[
+    str | None,
+    typer.Option("--ip", metavar="ADDRESS", help="The session with this address.", callback=ip_address),
+]
 Tunnel = Annotated[
     int | None, typer.Option("--tunnel", metavar="ID", min=1, help="All sessions of this tunnel.")
 ]
