@@ -158,7 +158,10 @@ def _tell_setup(show: Demonstration) -> None:
     )
     for line in octets(first):
         show.console.print(line)
-    show.section("3. PPP inside the session: who are you, what is your address?")
+    show.section(
+        "3. PPP inside the session: who are you, what is your address?",
+        "Whoever first hears the other asks again: its first request may have come too early.",
+    )
     negotiation = [step for step in conversation if not step.is_control and " " in step.dissection.name]
     show.console.print(ladder(negotiation, show.started_s))
     names = [step.dissection.name for step in control]
