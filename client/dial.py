@@ -228,9 +228,11 @@ class _Driver:
             self._report(DialEvent(EventKind.DOWN, "hung up"))
             return None
         was_up = self._session.was_up
-        hint = advice(failure, None if was_up else self._port.last_error, was_up=was_up)
+        network_error = None if was_up else self._port.last_error
+        given = bool(self._options.password)
+        hint = advice(failure, network_error, was_up=was_up, password_given=given)
         details = {**asdict(failure), "side": failure.side, "advice": hint, "was_up": was_up}
-        lost = "lost" if was_up else "refused"
+        lost = "lost" if was_up else "refused" if failure.by_peer else "failed"
         self._report(DialEvent(EventKind.FAILED, f"{lost}: {failure.text()}\n{hint}", details))
         return failure
 

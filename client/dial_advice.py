@@ -36,9 +36,12 @@ _BY_END: Final[dict[int, str]] = {
     LinkEnd.ECHO_LOST: "the path to the LNS is broken; --redial dials again by itself",
     LinkEnd.LOOPED_BACK: "our own frames come back: something on the path reflects packets",
 }
+_UNGIVEN: Final = "no password was given: --password-file, CULVERT_PASSWORD, or --password - to be asked"
 
 
-def advice(failure: Failure, network_error: str | None, *, was_up: bool = False) -> str:
+def advice(
+    failure: Failure, network_error: str | None, *, was_up: bool = False, password_given: bool = True
+) -> str:
     """Return one line about what to do next.
 
     ``network_error`` is what ICMP or routing said, if anything; ``was_up`` tells a loss from a refusal.
@@ -46,7 +49,8 @@ def advice(failure: Failure, network_error: str | None, *, was_up: bool = False)
     if was_up and failure.by_peer:
         return "the session was up: see the log of the LNS; --redial dials again by itself"
     if failure.end is not None and failure.end in _BY_END:
-        return _BY_END[failure.end]
+        hopeless = failure.end is LinkEnd.AUTHENTICATION_FAILED and not password_given
+        return _UNGIVEN if hopeless else _BY_END[failure.end]
     if network_error is not None:
         return f"the network said: {network_error}; check address, --port, routes and firewalls"
     if failure.code:

@@ -38,5 +38,6 @@ class Failure:
 
     def text(self) -> str:
         """Return one line, the same for all subscribers that failed alike."""
-        code = "" if self.code is None else f" (result {self.code}, error {self.error})"
+        told = self.code is None or self.reason.startswith(f"result {self.code}")
+        code = "" if told else f" (result {self.code}, error {self.error})"
         return f"{self.stage}: {self.side} ended it: {self.reason}{code}"

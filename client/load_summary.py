@@ -75,10 +75,10 @@ class Summary:
     @property
     def problems(self) -> list[str]:
         """Say, a line each, why this run is not a success; nothing when it is one."""
-        found = [f"{count} sessions failed, {reason}" for reason, count in self.failed.items()]
-        found += [f"{count} sessions were lost, {reason}" for reason, count in self.lost.items()]
+        found = [f"{_sessions(count)} failed, {reason}" for reason, count in self.failed.items()]
+        found += [f"{_sessions(count)} lost, {reason}" for reason, count in self.lost.items()]
         if self.attempted < self.asked:
-            found.append(f"{self.asked - self.attempted} sessions were not tried")
+            found.append(f"{_sessions(self.asked - self.attempted)} not tried")
         return found + self._traffic_problems()
 
     def _traffic_problems(self) -> list[str]:
@@ -121,6 +121,10 @@ class Summary:
             "traffic": None if self.traffic is None else self.traffic.report(),
             "problems": self.problems,
         }
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'' if count == 1 else 's'}"
 
 
 _PLAIN = (

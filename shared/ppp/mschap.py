@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from hmac import compare_digest
 from typing import Final
 
@@ -15,6 +16,9 @@ PEER_CHALLENGE_OCTETS: Final = 16
 
 _MAGIC_1: Final = b"Magic server to client signing constant"  # §8.7
 _MAGIC_2: Final = b"Pad to make it do more than one iteration"
+_FAILURE: Final = re.compile(
+    r"E=(?P<code>\d{1,10})(?: R=[01])?(?: C=[0-9A-Fa-f]*)?(?: V=\d{1,10})?(?: M=(?P<text>.*))?$", re.DOTALL
+)
 
 
 def nt_hash(password: str) -> bytes:
@@ -64,6 +68,12 @@ def failure_message(challenge: bytes, text: str = "Authentication failed") -> st
     ``challenge`` is a fresh one, which a retry would have to use.
     """
     return f"E=691 R=0 C={challenge.hex().upper()} V=3 M={text}"
+
+
+def failure_reason(message: str) -> str:
+    """Return what a Failure message (§6) says to people: its text and code, without the challenge in it."""
+    found = _FAILURE.match(message)
+    return message if found is None else f"{found['text'] or 'authentication failed'} (E={found['code']})"
 
 
 def _possible_octets(username: str) -> list[bytes]:

@@ -115,7 +115,9 @@ class ChapProver(Prover):
         if packet.code == ChapCode.SUCCESS:
             return self._succeeded(packet)
         if packet.code == ChapCode.FAILURE:
-            return self._judged(accepted=False, message=peer_text(packet.body))
+            text = peer_text(packet.body)
+            message = mschap.failure_reason(text) if self._method == MSCHAPV2 else text
+            return self._judged(accepted=False, message=message)
         return []
 
     def _respond(self, packet: Packet, now: float) -> list[Output]:

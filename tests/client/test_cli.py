@@ -86,5 +86,15 @@ def test_load_without_an_lns_writes_its_summary_and_is_status_1(
     assert (summary["ok"], summary["asked"], summary["up"]) == (False, 1, 0)
     assert summary["network_error"] == "ICMP port unreachable: nothing listens there"
     printed = capsys.readouterr()
-    assert "PROBLEM: 1 sessions failed" in printed.out
+    assert "PROBLEM: 1 session failed" in printed.out
+    assert "p50" not in printed.out  # nothing was measured
     assert PASSWORD not in printed.out + printed.err + file.read_text()
+
+
+def test_a_summary_that_cannot_be_written_is_told_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["load", "127.0.0.1", "--password", PASSWORD, "--json", str(tmp_path / "no" / "file")]) == 2
+    printed = capsys.readouterr()
+    assert "No such file" in printed.err
+    assert not printed.out

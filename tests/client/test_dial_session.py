@@ -120,6 +120,14 @@ def test_a_wrong_password_is_refused_by_the_lns_and_the_advice_is_about_the_pass
     assert "password" in advice(failure, None)
 
 
+def test_where_no_password_was_given_the_advice_says_how_to_give_one() -> None:
+    client = dial(MemoryLns(authentication=("chap",)), password="")
+    client.until_over()
+    failure = client.session.failure
+    assert failure is not None
+    assert "--password-file" in advice(failure, None, password_given=False)
+
+
 def test_no_common_authentication_protocol_advises_to_allow_more() -> None:
     client = dial(MemoryLns(authentication=("mschapv2",)), authentication=("pap",))
     client.until_over()
@@ -154,6 +162,7 @@ def test_a_silent_lns_is_given_up_with_what_the_network_said() -> None:
     assert failure is not None
     assert failure.stage is Stage.TUNNEL
     assert not failure.by_peer
+    assert failure.text().count("result 2") == 1
     assert "unreachable" in advice(failure, "ICMP port unreachable")
 
 

@@ -79,6 +79,19 @@ def test_the_failure_message_is_that_of_rfc_2759_section_6() -> None:
     assert mschap.failure_message(b"\xab" * 16, "no") == f"E=691 R=0 C={'AB' * 16} V=3 M=no"
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (f"E=691 R=0 C={'0F' * 16} V=3 M=Access denied", "Access denied (E=691)"),
+        ("E=691 R=1", "authentication failed (E=691)"),
+        ("E=648 R=0 V=3 M=", "authentication failed (E=648)"),
+        ("go away", "go away"),
+    ],
+)
+def test_two_failures_for_one_reason_read_alike_whatever_their_challenge(message: str, reason: str) -> None:
+    assert mschap.failure_reason(message) == reason
+
+
 def test_windows_7_proves_itself_and_pptpd_answers() -> None:
     """`pptp_windows7_mschapv2_mppe_solar.pcap`: user solar, password solarisalwaysbusy."""
     path = capture("ppp/pptp_windows7_mschapv2_mppe_solar.pcap")
