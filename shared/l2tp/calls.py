@@ -47,7 +47,9 @@ class Calls:
         """End the calls that were not established in time."""
         while self._deadlines and next(iter(self._deadlines.values())) <= now:
             call = next(iter(self._deadlines))
-            self._end(call, Result(CallResult.TIMED_OUT, 0, f"still in {call.phase.value}"))
+            self._end(
+                call, Result(CallResult.TIMED_OUT, 0, f"not established in time, still in {call.phase.value}")
+            )
 
     # The owner's side.
 

@@ -435,7 +435,10 @@ class ControlConnection:
         if self.state in _OVER:
             self._release()
         else:
-            self._stop(Result(StopResult.GENERAL_ERROR, 0, f"still in {self.state.value}"), now)
+            self._stop(
+                Result(StopResult.GENERAL_ERROR, 0, f"not established in time, still in {self.state.value}"),
+                now,
+            )
 
     def _retransmit(self, now: float) -> None:
         if self._channel.given_up:
