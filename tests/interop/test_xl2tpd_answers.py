@@ -69,6 +69,13 @@ def test_culvert_dial_brings_up_a_tun_through_xl2tpd(
 def test_tshark_has_nothing_against_what_the_client_sent(lns: tuple[Guest, str]) -> None:
     need_tools("tshark")
     guest, _ = lns
-    assert guest.pcap is not None
-    assert tshark.count(guest.pcap, f"ip.src == {OUTER} && l2tp") > 10
-    assert tshark.complaints(guest.pcap, OUTER) == []
+    pcap = guest.pcap
+    assert pcap is not None
+    wait_for(  # tcpdump gets packets from the kernel by the block
+        lambda: tshark.count(pcap, f"ip.src == {OUTER} && l2tp.avp.message_type == 4") > 0,
+        "the capture has our StopCCN",
+        deadline_s=20,
+        step_s=0.5,
+    )
+    assert tshark.count(pcap, f"ip.src == {OUTER} && l2tp") > 10
+    assert tshark.complaints(pcap, OUTER) == []
