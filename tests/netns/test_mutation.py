@@ -1,16 +1,17 @@
 """Spoilt conversations and random octets, while an established session passes checked traffic.
 
-Ten seconds of it here; the minute is `make slow`.
+Five seconds of each kind here; the minute of all together is `make slow`.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import zmq
@@ -94,39 +95,29 @@ def flow(lab: Lab, topology: Topology, recorded: list[Datagram]) -> VerifiedFlow
     return VerifiedFlow(topology.client, PC2_ADDRESS)
 
 
-SECONDS = [10.0, pytest.param(60.0, marks=pytest.mark.slow)]
+Strike: TypeAlias = Callable[[], object]
 
 
-@pytest.mark.parametrize("seconds", SECONDS)
-def test_a_stranger_s_mutations_of_the_conversation_change_nothing(
-    topology: Topology,
-    concentrator: Concentrator,
-    recorded: list[Datagram],
-    flow: VerifiedFlow,
-    seconds: float,
-) -> None:
+@pytest.fixture
+def stranger(lab: Lab, topology: Topology, recorded: list[Datagram]) -> Strike:
+    """Mutations of alice's conversation, from an address of nobody's."""
     topology.client.ip(f"addr add {STRANGER}/24 dev middle")
     mutator = Mutator([datagram.payload for datagram in recorded], SEED)
-    with topology.client.call(lambda: bound(STRANGER)) as stranger:
-        attack(seconds, lambda: stranger.sendto(mutator.next(), LISTEN), concentrator, flow)
+    sender = topology.client.call(lambda: bound(STRANGER))
+    lab.at_exit(sender.close)
+    return lambda: sender.sendto(mutator.next(), LISTEN)
 
 
-@pytest.mark.parametrize("seconds", SECONDS)
-def test_a_subscriber_s_mutations_harm_nobody_else(
-    lab: Lab,
-    topology: Topology,
-    concentrator: Concentrator,
-    recorded: list[Datagram],
-    flow: VerifiedFlow,
-    run_culvert: RunCulvert,
-    tmp_path: Path,
-    seconds: float,
-) -> None:
+@pytest.fixture
+def mallory(
+    lab: Lab, topology: Topology, recorded: list[Datagram], run_culvert: RunCulvert, tmp_path: Path
+) -> Strike:
+    """Mutations of mallory's conversation, from where mallory, a subscriber, has dialled."""
     capture = Capture(topology.concentrator, "middle", tmp_path / "mallory.pcap")
     # No route: alice's traffic stays in her own tunnel.
     who = ["--user", "mallory", "--password", "secret", "--tun", "mallory", "--redial", "1"]
-    mallory = run_culvert(topology.client, "dial", CONCENTRATOR_OUTER, *who)
-    mallory.wait_for_output(r"10\.0\.\d+\.\d+", deadline_s=20)
+    client = run_culvert(topology.client, "dial", CONCENTRATOR_OUTER, *who)
+    client.wait_for_output(r"10\.0\.\d+\.\d+", deadline_s=20)
     capture.close()
     alice_port = next(datagram.source_port for datagram in recorded if datagram.source == CLIENT_OUTER)
     said = [
@@ -138,35 +129,54 @@ def test_a_subscriber_s_mutations_harm_nobody_else(
     lab.at_exit(spoofer.close)
     mutator = Mutator([datagram.payload for datagram in said], SEED)
     port = said[0].source_port
-    attack(seconds, lambda: spoofer.send(port, mutator.next()), concentrator, flow)
+    return lambda: spoofer.send(port, mutator.next())
 
 
-def test_random_octets_on_the_workers_socket_change_nothing(
-    concentrator: Concentrator, flow: VerifiedFlow
-) -> None:
-    path = concentrator.runtime / "workers.sock"
+@pytest.fixture
+def intruder(concentrator: Concentrator) -> Iterator[Strike]:
+    """Random octets on the socket between controller and workers, as ZeroMQ and as no protocol at all."""
+    path = str(concentrator.runtime / "workers.sock")
     chance = random.Random(SEED)
     context = zmq.Context()
-    strangers = [context.socket(zmq.DEALER) for _ in range(3)]
-    for stranger, identity in zip(strangers, (b"stranger", b"worker-99", b"\x01\xff"), strict=True):
-        stranger.identity = identity
-        stranger.linger = 0
-        stranger.connect(f"ipc://{path}")
+    dealers = [context.socket(zmq.DEALER) for _ in range(3)]
+    for dealer, identity in zip(dealers, (b"stranger", b"worker-99", b"\x01\xff"), strict=True):
+        dealer.identity = identity
+        dealer.linger = 0
+        dealer.connect(f"ipc://{path}")
 
     def strike() -> None:
-        stranger = chance.choice(strangers)
+        dealer = chance.choice(dealers)
         frames = [chance.randbytes(chance.randint(0, 300)) for _ in range(chance.randint(1, 3))]
-        if stranger.poll(0, zmq.POLLOUT):
-            stranger.send_multipart(frames, zmq.NOBLOCK)
+        if dealer.poll(0, zmq.POLLOUT):
+            dealer.send_multipart(frames, zmq.NOBLOCK)
         if chance.random() < 0.01:
             with socket.socket(socket.AF_UNIX) as raw:
-                raw.connect(str(path))
-                raw.send(os.urandom(200))
+                raw.connect(path)
+                raw.send(chance.randbytes(200))
 
-    attack(10, strike, concentrator, flow)
-    for stranger in strangers:
-        stranger.close()
+    yield strike
+    for dealer in dealers:
+        dealer.close()
     context.term()
+
+
+@pytest.mark.parametrize("attacker", ["stranger", "mallory", "intruder"])
+def test_spoilt_octets_harm_no_established_session(
+    request: pytest.FixtureRequest, concentrator: Concentrator, flow: VerifiedFlow, attacker: str
+) -> None:
+    attack(5, request.getfixturevalue(attacker), concentrator, flow)
+
+
+@pytest.mark.slow
+def test_a_minute_of_spoilt_octets_from_everywhere_harms_no_established_session(
+    stranger: Strike, mallory: Strike, intruder: Strike, concentrator: Concentrator, flow: VerifiedFlow
+) -> None:
+    turn = cycle((stranger, mallory, stranger, mallory, intruder))
+
+    def strike() -> None:
+        next(turn)()
+
+    attack(60, strike, concentrator, flow)
 
 
 def bound(address: str) -> socket.socket:
