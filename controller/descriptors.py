@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from controller.api.listeners import bind_tcp
 from controller.processes import Command
 from shared.config.model import Config
 from system import links, udp
@@ -64,6 +65,8 @@ def open_descriptors(config: Config, cleanup: contextlib.ExitStack) -> Descripto
     workers = config.workers.count
     for listen in config.listen:  # all of them before the first is taken: they may overlap each other
         udp.ensure_free(listen.address, listen.port)
+    if config.http.address is not None:  # the controller binds it; without it, that would start for ever
+        bind_tcp(config.http.address).close()
     groups = []
     for listen in config.listen:
         groups.append(group := udp.open_group(listen.address, listen.port, workers))

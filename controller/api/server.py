@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import socket
@@ -17,9 +16,9 @@ from aiohttp import web
 
 from controller import metrics
 from controller.api import documents
+from controller.api.listeners import bind_tcp, bind_unix
 from controller.quiet import Seldom
 from controller.surface import Service
-from shared.errors import SystemRefused
 
 _BODY_OCTETS: Final = 4096
 _BACKLOG: Final = 128
@@ -85,9 +84,9 @@ async def serve(
     """
     server = Server(admin_socket)
     try:
-        await server.listen(application(service, info, writable=True), _bind_unix(admin_socket))
+        await server.listen(application(service, info, writable=True), bind_unix(admin_socket))
         if http_address is not None:
-            await server.listen(application(service, info, writable=False), _bind_tcp(http_address))
+            await server.listen(application(service, info, writable=False), bind_tcp(http_address))
     except BaseException:
         await server.close()
         raise
@@ -168,35 +167,3 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 def _json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.json_response(document, status=status, headers=headers, dumps=_dumps)
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    """Return a socket at ``path`` which only its owner may connect to; a dead process's file is replaced."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        listener.bind(str(path))
-        path.chmod(0o600)
-    except OSError as error:
-        listener.close()
-        raise SystemRefused(f"admin socket {path}: {error.strerror}") from error
-    return listener
-
-
-def _bind_tcp(address: str) -> socket.socket:
-    """Return a socket bound to "127.0.0.1:9170" or "[::1]:9170"."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, int(port)))
-    except OSError as error:
-        listener.close()
-        raise SystemRefused(
-            f"HTTP on {address}: {error.strerror}; choose another address under [http], or none with address"
-            ' = ""'
-        ) from error
-    return listener

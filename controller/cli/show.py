@@ -33,7 +33,7 @@ def sessions(
     config: ConfigFile = DEFAULT_CONFIG,
     socket: Socket = None,
 ) -> None:
-    """Show sessions.
+    """Show sessions, the oldest first.
 
     rx is from the subscriber, tx to it.
     """
@@ -102,6 +102,7 @@ def _show(
     as_json: bool,
 ) -> None:
     rows: list[dict[str, Any]] = admin.get(path, resource, filters)
+    rows.sort(key=lambda row: -row.get("uptime_s", 0))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:

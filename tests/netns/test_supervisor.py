@@ -136,6 +136,14 @@ def test_a_second_instance_is_told_who_is_there_already(
     assert first.process.status() is None
 
 
+def test_an_http_address_in_use_ends_it_at_once(lns: Namespace, run_concentrator: RunConcentrator) -> None:
+    run_concentrator(lns, CONFIGURATION)
+    elsewhere = CONFIGURATION.replace('"127.0.0.1"', '"127.0.0.2"').replace('"::1"', '"127.0.0.3"')
+    second = run_concentrator(lns, elsewhere, ready=False)
+    assert second.process.wait_for_end() == 1
+    assert "culvert: HTTP on 127.0.0.1:9170: Address already in use; choose another" in second.log()
+
+
 def test_a_bad_configuration_ends_it_with_status_2(lns: Namespace, run_concentrator: RunConcentrator) -> None:
     concentrator = run_concentrator(lns, CONFIGURATION.replace("count", "cuont"), ready=False)
     assert concentrator.process.wait_for_end() == 2
