@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -11,6 +10,9 @@ import pytest
 
 from shared.l2tp.connection import CallInfo, Command, ControlConnection, DisconnectCause, Result, Transmit
 from tests.support.l2tp import Pair
+from tests.support.needs import need_tools
+
+pytestmark = pytest.mark.interop
 
 
 class Recorder(Pair):
@@ -50,9 +52,9 @@ def pcap(datagrams: list[bytes]) -> bytes:
     return octets
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 @pytest.mark.parametrize("settings", [{}, {"secret": b"s", "tie_breaker": True}])
 def test_tshark_finds_no_fault_in_our_control_messages(settings: dict[str, object], tmp_path: Path) -> None:
+    need_tools("tshark")
     path = tmp_path / "ours.pcap"
     datagrams = conversation(**settings)
     assert len(datagrams) > 10
