@@ -83,7 +83,9 @@ def _unshare() -> list[str]:
 
 
 def _run(command: list[str]) -> int:
-    child = subprocess.Popen(command, env={**os.environ, MARK: "1"})
+    # Debian gives an ordinary user no sbin, but in there it is root and needs nft.
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    child = subprocess.Popen(command, env={**os.environ, "PATH": path, MARK: "1"})
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: os.kill(child.pid, received))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal gives it to the child as well
