@@ -37,6 +37,9 @@ _ENDS: Final = {
     LinkEnd.NO_NETWORK_PROTOCOL: (CallResult.ADMINISTRATIVE, 18, 0, Direction.AT_PEER),
 }
 
+# A peer may be its own LAC: which of name and password was wrong is for the log alone.
+_UNTOLD: Final = {LinkEnd.AUTHENTICATION_FAILED: "authentication failed"}
+
 
 def verdict_of(end: LinkEnd, reason: str) -> Verdict:
     """Return what the CDN says when a link ends so."""
@@ -46,7 +49,7 @@ def verdict_of(end: LinkEnd, reason: str) -> Verdict:
 
 def verdict_of_link(message: LinkDown) -> Verdict:
     """The same, with what the PPP machine knows better."""
-    result, cause = verdict_of(message.end, message.reason)
+    result, cause = verdict_of(message.end, _UNTOLD.get(message.end, message.reason))
     if message.ppp_code:
         cause = DisconnectCause(
             message.ppp_code, message.ppp_protocol, message.ppp_direction, message.ppp_message
