@@ -7,6 +7,7 @@ is decided, and a verdict for as long as the peer repeats the question.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
@@ -38,7 +39,7 @@ def peer_name(octets: bytes) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-class Authenticator:
+class Authenticator(ABC):
     """What PAP and CHAP have in common: one question at a time to whoever decides."""
 
     NUMBER: ClassVar[int]
@@ -58,13 +59,13 @@ class Authenticator:
         """True where a decision is awaited: on ``request_id``, or on any for None."""
         return self._asked is not None and request_id in {None, self._asked.request_id}
 
+    @abstractmethod
     def start(self, now: float) -> list[Output]:
         """Begin to demand."""
-        raise NotImplementedError
 
+    @abstractmethod
     def receive(self, octets: memoryview, now: float) -> list[Output]:
         """Take one packet. Raises `ProtocolError` where it is to be discarded."""
-        raise NotImplementedError
 
     def handle_timer(self, now: float) -> list[Output]:
         """Do what is due at ``now``: ask again while the question is open."""
@@ -96,8 +97,9 @@ class Authenticator:
         self._asked = Authenticate(request_id, method, username, packet.identifier, challenge, response)
         return self._repeat(now)
 
+    @abstractmethod
     def _tell(self) -> bytes:
-        raise NotImplementedError
+        """Return the frame that tells the peer the outcome."""
 
 
 class PapAuthenticator(Authenticator):

@@ -5,6 +5,7 @@ A subclass brings its number, its option table, and what it asks for first. Time
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import inf
 from typing import ClassVar, Final, TypeAlias
@@ -23,7 +24,7 @@ _ENDING: Final = frozenset({State.CLOSING, State.STOPPING})
 Answer: TypeAlias = tuple[Code, list[Option]]  # to a Configure-Request
 
 
-class ControlProtocol(RestartMachine):
+class ControlProtocol(RestartMachine, ABC):
     """One control protocol of one link. Every method returns what came of it, in order."""
 
     NUMBER: ClassVar[int]
@@ -54,9 +55,9 @@ class ControlProtocol(RestartMachine):
 
     # What a subclass decides
 
+    @abstractmethod
     def first_options(self) -> dict[int, bytes]:
         """Return what to ask for when a negotiation begins."""
-        raise NotImplementedError
 
     def missing(self, types: set[int]) -> list[Option]:  # noqa: ARG002 - for subclasses
         """Return what the peer should have asked for, given the ``types`` that it did: appended to a Nak."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from shared.ppp.policy import LinkEnd, LinkPolicy
 from shared.ppp.terms import Credentials
 
 
-class Prover:
+class Prover(ABC):
     """What both protocols have in common: an answer is repeated until the authenticator has judged it."""
 
     NUMBER: ClassVar[int]
@@ -28,20 +29,21 @@ class Prover:
         self._credentials = credentials
         self.deadline: float | None = None
 
+    @abstractmethod
     def start(self, now: float) -> list[Output]:
         """Begin."""
-        raise NotImplementedError
 
+    @abstractmethod
     def receive(self, octets: memoryview, now: float) -> list[Output]:
         """Take one packet. Raises `ProtocolError` where it is to be discarded."""
-        raise NotImplementedError
 
     def handle_timer(self, now: float) -> list[Output]:
         """Do what is due at ``now``."""
         return self._repeat(now) if self.deadline is not None and now >= self.deadline else []
 
+    @abstractmethod
     def _repeat(self, now: float) -> list[Output]:
-        raise NotImplementedError
+        """Send what has not been answered once more."""
 
     def _judged(self, *, accepted: bool, message: str) -> list[Output]:
         self.deadline = None
