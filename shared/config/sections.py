@@ -116,7 +116,7 @@ class NAT(Section):
 
 
 class HTTP(Section):
-    """Metrics, health and the status page; None, written ``""``: no listener."""
+    """Metrics, health and the read-only API; None, written ``""``: no listener."""
 
     address: HostAndPort = "127.0.0.1:9170"
 

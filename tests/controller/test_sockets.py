@@ -20,6 +20,7 @@ from controller.workers_link import WorkersLink
 from shared.ipc.codec import decode, encode
 from shared.ipc.messages import HelloWanted, Welcome
 from system.udp import open_group
+from tests.support.needs import missing
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -56,7 +57,7 @@ LISTENS = [("0.0.0.0", "127.0.0.5"), ("::", "::1"), ("127.0.0.1", None)]
 @pytest.mark.parametrize(("listen", "dialled"), LISTENS)
 def test_a_reply_comes_from_the_address_that_was_dialled(listen: str, dialled: str | None) -> None:
     if listen == "::" and not Path("/proc/net/if_inet6").exists():
-        pytest.skip("this machine has no IPv6")
+        missing("IPv6")
 
     async def body() -> None:
         ours = server(listen)

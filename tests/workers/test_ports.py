@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.needs import missing
 from tests.workers.sessions import session
 from workers.counters import DatapathCounters
 from workers.datapath import Datagram
@@ -84,7 +85,7 @@ def test_bound_to_all_addresses_it_sends_from_the_one_that_was_dialled(
             near.bind((any_address, 0))
             far.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
         except OSError as error:
-            pytest.skip(f"no loopback of this family: {error}")
+            missing(f"a loopback of this family: {error}")
         one = session(peer=far.getsockname())
         one.local_address = dialled
         counters = DatapathCounters()
