@@ -1,8 +1,8 @@
 """The ZeroMQ socket to the controller, read when its descriptor says so; nothing here waits.
 
 The descriptor is edge-triggered and every call on the socket may swallow its edge, so the socket is asked
-again after each. (`zmq.asyncio` does the same with a future for each message and takes 1.4 to 1.8 times the CPU
-time: ``benchmarks/worker_link.py``.)
+again after each. (`zmq.asyncio` does the same with a future for each message and takes 1.4 to 1.8 times
+the CPU time: ``benchmarks/worker_link.py``.)
 """
 
 from __future__ import annotations
